@@ -1,0 +1,1 @@
+//! Leasehold on a local file, for any number of processes of one machine.

@@ -1,0 +1,1 @@
+//! Leasehold in the memory of one process, for tests.

@@ -1,0 +1,76 @@
+//! The chores of this repository, as `cargo xtask VERB`.
+//!
+//! # Layout
+//!
+//! One file per verb, named after it: `verify` changes nothing, `fix` rewrites, `test` is the
+//! README's test command, `bench` measures, `man` writes man pages and completions. Under them:
+//!
+//! * [`checks`]: what `verify` asks of dependencies and source files.
+//! * [`steps`]: runs named steps to the end and sums them up.
+//! * [`servers`]: the programs that tests and benchmarks start, and how to get them.
+//! * [`process`]: starts cargo and other programs.
+//! * [`workspace`]: which workspaces this repository has.
+
+mod bench;
+mod checks;
+mod fix;
+mod man;
+mod process;
+mod servers;
+mod steps;
+mod test;
+mod verify;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of the Leasehold repository.
+#[derive(Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Check formatting, lints, docs, dependencies and house rules; changes nothing.
+    Verify,
+    /// Apply clippy's suggestions and format, in every workspace.
+    Fix,
+    /// Install what the tests need, then run every test of every workspace.
+    Test {
+        /// Arguments for each `cargo test`, after `--`.
+        #[arg(last = true, value_name = "ARGS")]
+        args: Vec<String>,
+    },
+    /// Run one benchmark in a release build; without a name, list them.
+    Bench {
+        /// A program of bench/src/bin.
+        name: Option<String>,
+        /// Arguments for the benchmark, after `--`.
+        #[arg(last = true, value_name = "ARGS")]
+        args: Vec<String>,
+    },
+    /// Write man pages and shell completions to the target directory's `assets`.
+    Man,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        Verb::Verify => verify::run(),
+        Verb::Fix => fix::run(),
+        Verb::Test { args } => test::run(&args),
+        Verb::Bench { name, args } => bench::run(name.as_deref(), &args),
+        Verb::Man => man::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
