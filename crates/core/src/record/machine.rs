@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Break, Grant, Record, Waiter};
 use crate::{
     AcquireRequest, Acquired, BreakRequest, Broken, Error, ExtendRequest, Extended, Granted,
-    Lifetime, Nonce, Queued, Released, SessionId, StoreTime, Token,
+    Lifetime, Mode, Nonce, Queued, Released, SessionId, StoreTime, Token,
 };
 
 /// Added to the wait for an expiry, so that the clock is past it on arrival.
@@ -70,7 +70,7 @@ impl Record {
             Acquired::Granted(granted)
         } else if let Some(ahead) = self.place_of(request.nonce) {
             Acquired::Queued(self.queued(ahead, view.now))
-        } else if self.waiters.is_empty() && self.makes_room_for(request, view) {
+        } else if self.waiters.is_empty() && self.makes_room_for(request.mode, view) {
             changed = true;
             Acquired::Granted(self.grant(request, view)?)
         } else if let Some(interval) = request.queue {
@@ -212,7 +212,7 @@ impl Record {
                 continue;
             }
             let mode = head.mode;
-            if !self.fits(mode) && !(self.prune_dead(view) && self.fits(mode)) {
+            if !self.makes_room_for(mode, view) {
                 break;
             }
             let Some(token) = self.next_token(view) else {
@@ -246,9 +246,9 @@ impl Record {
         hints
     }
 
-    /// Whether the lock can be had at once, the line being empty.
-    fn makes_room_for(&mut self, request: &AcquireRequest, view: &View<'_>) -> bool {
-        self.fits(request.mode) || (self.prune_dead(view) && self.fits(request.mode))
+    /// Whether a grant of this mode fits, if need be after dropping dead ones.
+    fn makes_room_for(&mut self, mode: Mode, view: &View<'_>) -> bool {
+        self.fits(mode) || (self.prune_dead(view) && self.fits(mode))
     }
 
     fn grant(&mut self, request: &AcquireRequest, view: &View<'_>) -> Result<Granted, Error> {
@@ -279,7 +279,7 @@ impl Record {
         Some(self.token.next()?.max(self.floor).max(view.floor))
     }
 
-    fn fits(&self, mode: crate::Mode) -> bool {
+    fn fits(&self, mode: Mode) -> bool {
         mode.fits(self.grants.iter().map(|grant| grant.mode))
     }
 

@@ -42,5 +42,5 @@ mod status;
 
 pub use driver::RegisterEngine;
 pub use machine::{Hint, Step, View};
-pub use register::{Reading, Register, Swap};
+pub use register::{Listing, Reading, Register, Swap};
 pub use state::{Break, Grant, Record, Waiter};

@@ -58,10 +58,7 @@ pub trait Register: Send + Sync + 'static {
     /// # Errors
     ///
     /// Changes nothing, whatever happens.
-    fn list<'a>(
-        &'a self,
-        prefix: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(LockName, Reading<Self::Version>)>, Error>>;
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Listing<Self::Version>, Error>>;
 
     /// Wakes waiters, as far as the store can.
     fn wake(&self, name: &LockName, hints: &[Hint]);
@@ -96,6 +93,9 @@ pub struct Reading<V> {
     /// The smallest value any next token in this store may take.
     pub floor: Token,
 }
+
+/// Records by name.
+pub type Listing<V> = Vec<(LockName, Reading<V>)>;
 
 /// What came of a swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
