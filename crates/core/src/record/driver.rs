@@ -4,7 +4,7 @@
 use super::{Hint, Reading, Record, Register, Step, Swap, View};
 use crate::{
     AcquireRequest, Acquired, BoxFuture, BreakRequest, Broken, Capabilities, Engine, Error,
-    ExtendRequest, Extended, LockName, LockStatus, Nonce, Released,
+    ExtendRequest, Extended, LockName, LockStatus, Nonce, Operation, Released,
 };
 
 /// How often a swap may lose to others before the store is called unusable. Each
@@ -18,8 +18,9 @@ pub struct RegisterEngine<R>(R);
 /// What [`RegisterEngine::drive`] came to.
 struct Driven<T> {
     answer: T,
-    /// An earlier swap of the same request may have been carried out.
-    retried: bool,
+    /// What an earlier swap of the same request would have answered, if it is not
+    /// known whether it was carried out.
+    unknown: Option<T>,
 }
 
 impl<R: Register> RegisterEngine<R> {
@@ -39,20 +40,35 @@ impl<R: Register> RegisterEngine<R> {
     async fn drive<T>(
         &self,
         name: &LockName,
-        mut step: impl FnMut(&mut Record, &View<'_>) -> Result<Step<T>, Error>,
+        operation: Operation,
+        mut step: impl FnMut(&mut Record, &View<'_>, Option<&T>) -> Result<Step<T>, Error>,
     ) -> Result<Driven<T>, Error> {
-        let mut unknown: Option<Error> = None;
+        let mut unknown: Option<(Error, T)> = None;
+        let name_it = |error| match error {
+            Error::Indeterminate { engine, detail, .. } => Error::Indeterminate {
+                operation,
+                engine,
+                detail,
+            },
+            error => error,
+        };
         for _ in 0..MAX_CONFLICTS {
             let reading = match self.0.read(name).await {
                 Ok(reading) => reading,
-                Err(error) => return Err(unknown.unwrap_or(error)),
+                Err(error) => return Err(unknown.map_or(error, |(first, _)| first)),
             };
             let mut record = reading.record.clone();
             let Step {
                 answer,
                 changed,
                 hints,
-            } = self.view(&reading, |v| step(&mut record, v))?;
+            } = self.view(&reading, |view| {
+                step(
+                    &mut record,
+                    view,
+                    unknown.as_ref().map(|(_, answer)| answer),
+                )
+            })?;
             let swapped = match changed {
                 true => self.0.swap(name, &reading.version, &record).await,
                 false => Ok(Swap::Swapped),
@@ -62,21 +78,30 @@ impl<R: Register> RegisterEngine<R> {
                     self.wake(name, &hints);
                     return Ok(Driven {
                         answer,
-                        retried: unknown.is_some(),
+                        unknown: unknown.map(|(_, answer)| answer),
                     });
                 }
                 Ok(Swap::Conflict) => {}
-                Err(error) if error.may_be_held() && unknown.is_none() => unknown = Some(error),
-                Err(error) => return Err(unknown.unwrap_or(error)),
+                Err(error) if error.may_be_held() && unknown.is_none() => {
+                    // In case it was carried out; a hint too many does no harm.
+                    self.wake(name, &hints);
+                    unknown = Some((name_it(error), answer));
+                }
+                Err(error) => {
+                    return Err(unknown.map_or_else(|| name_it(error), |(first, _)| first));
+                }
             }
         }
-        Err(unknown.unwrap_or_else(|| {
-            Error::unavailable(
-                self.0.kind(),
-                format!("lock {name:?} was changed by others {MAX_CONFLICTS} times in a row"),
-                "check that the store's compare-and-swap works",
-            )
-        }))
+        Err(unknown.map_or_else(
+            || {
+                Error::unavailable(
+                    self.0.kind(),
+                    format!("lock {name:?} was changed by others {MAX_CONFLICTS} times in a row"),
+                    "check that the store's compare-and-swap works",
+                )
+            },
+            |(first, _)| first,
+        ))
     }
 
     fn view<T>(&self, reading: &Reading<R::Version>, f: impl FnOnce(&View<'_>) -> T) -> T {
@@ -112,7 +137,9 @@ impl<R: Register> Engine for RegisterEngine<R> {
             if request.queue.is_some() {
                 self.0.expect(&request.name, request.nonce);
             }
-            let driven = self.drive(&request.name, |record, view| record.acquire(request, view));
+            let driven = self.drive(&request.name, Operation::Acquire, |record, view, _| {
+                record.acquire(request, view)
+            });
             let answer = driven.await.map(|driven| driven.answer);
             if !matches!(answer, Ok(Acquired::Queued(_))) {
                 self.0.forget(&request.name, request.nonce);
@@ -123,7 +150,7 @@ impl<R: Register> Engine for RegisterEngine<R> {
 
     fn extend<'a>(&'a self, request: &'a ExtendRequest) -> BoxFuture<'a, Result<Extended, Error>> {
         Box::pin(async move {
-            let driven = self.drive(&request.name, |record, view| {
+            let driven = self.drive(&request.name, Operation::Extend, |record, view, _| {
                 Ok(record.extend(request, view))
             });
             driven.await.map(|driven| driven.answer)
@@ -138,13 +165,18 @@ impl<R: Register> Engine for RegisterEngine<R> {
         Box::pin(async move {
             self.0.forget(name, nonce);
             let driven = self
-                .drive(name, |record, view| Ok(record.release(nonce, view)))
+                .drive(name, Operation::Release, |record, view, _| {
+                    let mut step = record.release(nonce, view);
+                    // Written even if there was nothing to release: a swap of an
+                    // acquire that is still on its way then fails on the version.
+                    step.changed = true;
+                    Ok(step)
+                })
                 .await?;
             // The try whose outcome was unknown did it.
-            Ok(if driven.retried {
-                Released::Released
-            } else {
-                driven.answer
+            Ok(match driven.unknown {
+                Some(Released::Released) => Released::Released,
+                _ => driven.answer,
             })
         })
     }
@@ -172,8 +204,16 @@ impl<R: Register> Engine for RegisterEngine<R> {
 
     fn break_lock<'a>(&'a self, request: &'a BreakRequest) -> BoxFuture<'a, Result<Broken, Error>> {
         Box::pin(async move {
-            let driven = self.drive(&request.name, |record, view| {
-                Ok(record.break_lock(request, view))
+            let driven = self.drive(&request.name, Operation::Break, |record, view, unknown| {
+                Ok(match unknown {
+                    // Not twice: the lock may be in the next one's hands by now.
+                    Some(first) if was_broken(record, request, first) => Step {
+                        answer: first.clone(),
+                        changed: false,
+                        hints: Vec::new(),
+                    },
+                    _ => record.break_lock(request, view),
+                })
             });
             driven.await.map(|driven| driven.answer)
         })
@@ -182,4 +222,18 @@ impl<R: Register> Engine for RegisterEngine<R> {
     fn changed<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<(), Error>> {
         self.0.changed(prefix)
     }
+}
+
+/// Whether a break whose outcome was not known turns out to have been carried out,
+/// or to have nothing left to do.
+fn was_broken(record: &Record, request: &BreakRequest, first: &Broken) -> bool {
+    let tokens: Vec<_> = first.ended.iter().map(|ended| ended.token).collect();
+    let recorded = record.last_break.as_ref().is_some_and(|b| {
+        b.by == request.by
+            && b.reason == request.reason
+            && b.unix_seconds == request.unix_seconds
+            && b.ended == tokens
+    });
+    let none_left = !record.grants.iter().any(|g| tokens.contains(&g.token));
+    recorded || (none_left && !tokens.is_empty())
 }

@@ -58,19 +58,25 @@ impl Record {
         request: &AcquireRequest,
         view: &View<'_>,
     ) -> Result<Step<Acquired>, Error> {
+        let head = self.head();
         let mut changed = self.prune_expired(view.now);
         if self.claim(request, view).is_none() && !self.refresh(request, view, &mut changed) {
-            self.refuse_permits_clash(request, view)?;
+            changed |= self.refuse_permits_clash(request, view)?;
         }
         // The line first: what is free belongs to whoever waits longest.
-        let hints = self.advance(view);
-        changed |= !hints.is_empty();
+        let mut hints = self.advance(head, view, &mut changed);
+        // Whoever asks has its answer.
+        hints.retain(|hint| hint.nonce != request.nonce);
         let answer = if let Some(granted) = self.claim(request, view) {
             changed = true;
             Acquired::Granted(granted)
         } else if let Some(ahead) = self.place_of(request.nonce) {
+            if ahead == 0 && self.fits(self.waiters[0].mode) {
+                // Free, and still not handed over.
+                return Err(tokens_used_up(request));
+            }
             Acquired::Queued(self.queued(ahead, view.now))
-        } else if self.waiters.is_empty() && self.makes_room_for(request.mode, view) {
+        } else if self.waiters.is_empty() && self.makes_room_for(request.mode, view, &mut changed) {
             changed = true;
             Acquired::Granted(self.grant(request, view)?)
         } else if let Some(interval) = request.queue {
@@ -106,8 +112,7 @@ impl Record {
             .find(|grant| grant.nonce == request.nonce && grant.is_extendable(view.now));
         let (answer, changed) = match grant {
             Some(grant) => {
-                grant.renewed = view.now;
-                grant.ttl = request.ttl.get();
+                grant.renew(request.ttl, view.now);
                 (Extended::Extended, true)
             }
             None => (Extended::Lost, false),
@@ -118,12 +123,16 @@ impl Record {
     /// Gives back the grant of a nonce, or its place in the line, and hands the
     /// lock on.
     pub fn release(&mut self, nonce: Nonce, view: &View<'_>) -> Step<Released> {
+        let head = self.head();
         let grant = self.grants.iter().position(|grant| grant.nonce == nonce);
         let grant = grant.map(|at| self.grants.remove(at));
         let place = self.place_of(nonce).map(|at| self.waiters.remove(at));
-        let found = grant.is_some() || place.is_some();
-        let in_time = place.is_some()
-            || grant.is_some_and(|g| g.unclaimed.is_some() || g.is_extendable(view.now));
+        let mut found = grant.is_some() || place.is_some();
+        let in_time = place.is_some_and(|place| view.now <= place.ends())
+            || grant.is_some_and(|grant| match grant.unclaimed {
+                Some(_) => view.now <= grant.ends(),
+                None => grant.is_extendable(view.now),
+            });
         let answer = if in_time {
             Released::Released
         } else {
@@ -132,7 +141,7 @@ impl Record {
         let mut hints = Vec::new();
         if found {
             self.prune_expired(view.now);
-            hints = self.advance(view);
+            hints = self.advance(head, view, &mut found);
         }
         self.step(answer, found, hints, view.now)
     }
@@ -140,6 +149,7 @@ impl Record {
     /// Ends every grant by force, raises the floor above their tokens, and hands
     /// the lock on.
     pub fn break_lock(&mut self, request: &BreakRequest, view: &View<'_>) -> Step<Broken> {
+        let head = self.head();
         self.prune_expired(view.now);
         let ended = std::mem::take(&mut self.grants);
         self.floor = self.floor.max(self.token.saturating_add(1)).max(view.floor);
@@ -154,7 +164,7 @@ impl Record {
             floor: self.floor,
             at: view.now,
         };
-        let hints = self.advance(view);
+        let hints = self.advance(head, view, &mut true);
         self.step(answer, true, hints, view.now)
     }
 
@@ -180,9 +190,7 @@ impl Record {
             .grants
             .iter_mut()
             .find(|grant| grant.nonce == request.nonce)?;
-        grant.unclaimed = None;
-        grant.renewed = view.now;
-        grant.ttl = request.ttl.get();
+        grant.renew(request.ttl, view.now);
         grant.grace = request.grace;
         Some(Granted { token: grant.token })
     }
@@ -202,28 +210,26 @@ impl Record {
     }
 
     /// Hands the lock to the first live waiters that fit. The hints tell them, and
-    /// tell the one who is first in line now.
-    fn advance(&mut self, view: &View<'_>) -> Vec<Hint> {
+    /// tell the one who is first in line now, if another one was `before`.
+    fn advance(&mut self, before: Option<Nonce>, view: &View<'_>, changed: &mut bool) -> Vec<Hint> {
         let mut hints = Vec::new();
-        let waiting = self.waiters.len();
         while let Some(head) = self.waiters.first() {
             if head.session.is_some_and(|session| (view.is_dead)(session)) {
                 self.waiters.remove(0);
+                *changed = true;
                 continue;
             }
             let mode = head.mode;
-            if !self.makes_room_for(mode, view) {
+            if !self.makes_room_for(mode, view, changed) {
                 break;
             }
             let Some(token) = self.next_token(view) else {
                 break;
             };
             let head = self.waiters.remove(0);
+            *changed = true;
             self.token = token;
-            hints.push(Hint {
-                nonce: head.nonce,
-                session: head.session,
-            });
+            hints.push(head.hint());
             self.grants.push(Grant {
                 unclaimed: Some(head.patience()),
                 mode: head.mode,
@@ -237,28 +243,25 @@ impl Record {
                 renewed: view.now,
             });
         }
-        if self.waiters.len() < waiting {
-            hints.extend(self.waiters.first().map(|w| Hint {
-                nonce: w.nonce,
-                session: w.session,
-            }));
-        }
+        let head = self.waiters.first();
+        hints.extend(head.filter(|h| Some(h.nonce) != before).map(Waiter::hint));
         hints
     }
 
     /// Whether a grant of this mode fits, if need be after dropping dead ones.
-    fn makes_room_for(&mut self, mode: Mode, view: &View<'_>) -> bool {
-        self.fits(mode) || (self.prune_dead(view) && self.fits(mode))
+    fn makes_room_for(&mut self, mode: Mode, view: &View<'_>, changed: &mut bool) -> bool {
+        if self.fits(mode) {
+            return true;
+        }
+        let pruned = self.prune_dead(view);
+        *changed |= pruned;
+        pruned && self.fits(mode)
     }
 
     fn grant(&mut self, request: &AcquireRequest, view: &View<'_>) -> Result<Granted, Error> {
-        let token = self.next_token(view).ok_or_else(|| {
-            Error::damaged(
-                format!("lock {:?}", request.name),
-                "its tokens have reached 2^53 - 1",
-                "use another name for it",
-            )
-        })?;
+        let token = self
+            .next_token(view)
+            .ok_or_else(|| tokens_used_up(request))?;
         self.token = token;
         self.grants.push(Grant {
             mode: request.mode,
@@ -275,8 +278,16 @@ impl Record {
         Ok(Granted { token })
     }
 
+    /// The greatest token of all is not granted: no floor could lie above it, and
+    /// it would be granted again.
     fn next_token(&self, view: &View<'_>) -> Option<Token> {
-        Some(self.token.next()?.max(self.floor).max(view.floor))
+        let next = self.token.next()?.max(self.floor).max(view.floor);
+        (next < Token::MAX).then_some(next)
+    }
+
+    /// Who is first in line.
+    fn head(&self) -> Option<Nonce> {
+        self.waiters.first().map(|waiter| waiter.nonce)
     }
 
     fn fits(&self, mode: Mode) -> bool {
@@ -315,12 +326,12 @@ impl Record {
     }
 
     /// Two numbers of permits for one lock are a mistake in somebody's settings,
-    /// and waiting would not mend it.
+    /// and waiting would not mend it. Says whether the record changed.
     fn refuse_permits_clash(
         &mut self,
         request: &AcquireRequest,
         view: &View<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let clash = |record: &Self| {
             let grants = record.grants.iter().map(|grant| grant.mode);
             let waiters = record.waiters.iter().map(|waiter| waiter.mode);
@@ -329,11 +340,11 @@ impl Record {
                 .find_map(|mode| request.mode.permits_clash(mode))
         };
         if clash(self).is_none() {
-            return Ok(());
+            return Ok(false);
         }
         self.settle(view);
         match clash(self) {
-            None => Ok(()),
+            None => Ok(true),
             Some(others) => Err(Error::invalid(
                 "permits",
                 request.mode.to_string(),
@@ -355,6 +366,14 @@ impl Record {
             hints,
         }
     }
+}
+
+fn tokens_used_up(request: &AcquireRequest) -> Error {
+    Error::damaged(
+        format!("lock {:?}", request.name),
+        "its tokens have reached 2^53 - 1",
+        "use another name for it",
+    )
 }
 
 fn session_of(request: &AcquireRequest, view: &View<'_>) -> Option<SessionId> {

@@ -28,7 +28,9 @@
 //!   after three missed intervals, or when its session dies, it is out.
 //! * **Ownership (C4).** Extend and release go by the nonce. Extend works on a
 //!   claimed grant within its TTL and on nothing else; within the grace a grant
-//!   can only be released.
+//!   can only be released, or claimed again by its own acquire. Neither an extend
+//!   nor a repeated acquire brings a grant's end forward, since its holder may rely
+//!   on an earlier, longer answer.
 //!
 //! The idea of a permanent record that is swapped whole is that of lease files on
 //! object stores; the line and the reservation make it fair.
@@ -36,6 +38,8 @@
 mod codec;
 mod driver;
 mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod register;
 mod state;
 mod status;

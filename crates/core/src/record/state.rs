@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Hint;
 use super::codec::Format;
-use crate::{HeldBy, Mode, Nonce, Owner, SessionId, StoreTime, Token};
+use crate::{HeldBy, Mode, Nonce, Owner, SessionId, StoreTime, Token, Ttl};
 
 /// How many missed intervals put a waiter out of the line.
 const MISSED_INTERVALS: u32 = 3;
@@ -173,6 +174,19 @@ impl Grant {
         self.unclaimed.is_none() && now.saturating_since(self.renewed) <= self.ttl
     }
 
+    /// Counts the lease anew from `now`, as claimed.
+    ///
+    /// It never ends sooner than before: requests overtake each other and answers
+    /// get lost, so the holder may still rely on the longer TTL of an earlier one.
+    pub(super) fn renew(&mut self, ttl: Ttl, now: StoreTime) {
+        let promised = match self.unclaimed.take() {
+            Some(_) => Duration::ZERO,
+            None => self.renewed.saturating_add(self.ttl).saturating_since(now),
+        };
+        self.ttl = promised.max(ttl.get());
+        self.renewed = now;
+    }
+
     /// The holder, as an error names it.
     #[must_use]
     pub fn held_by(&self, now: StoreTime) -> HeldBy {
@@ -190,6 +204,14 @@ impl Waiter {
     #[must_use]
     pub fn patience(&self) -> Duration {
         self.interval * MISSED_INTERVALS
+    }
+
+    /// The wake-up for it.
+    pub(super) const fn hint(&self) -> Hint {
+        Hint {
+            nonce: self.nonce,
+            session: self.session,
+        }
     }
 
     /// When it falls out of the line, unless it asks again.

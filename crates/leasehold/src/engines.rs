@@ -1,0 +1,124 @@
+//! Which engines there are, and the URL that chooses among them.
+
+use std::sync::Arc;
+
+use leasehold_core::{Capabilities, Engine, EngineUrl, Error};
+
+/// A kind of engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineInfo {
+    /// The kind, as in the URL.
+    pub kind: &'static str,
+    /// What its URLs look like.
+    pub url: &'static str,
+    /// What it is, in one line.
+    pub about: &'static str,
+    /// Whether this build has it.
+    pub compiled_in: bool,
+    /// What it can do.
+    pub capabilities: Capabilities,
+}
+
+static ENGINES: [EngineInfo; 2] = [
+    EngineInfo {
+        kind: "local",
+        url: "local: or local:/path/to/locks.db",
+        about: "a file, for any number of processes of one machine",
+        compiled_in: cfg!(feature = "local"),
+        capabilities: Capabilities::all(),
+    },
+    EngineInfo {
+        kind: "memory",
+        url: "memory: or memory:NAME",
+        about: "the memory of one process, for tests",
+        compiled_in: cfg!(feature = "memory"),
+        capabilities: Capabilities::all(),
+    },
+];
+
+/// Schemes of stores that Leasehold has no engine for yet.
+const PLANNED: [&str; 11] = [
+    "redis",
+    "rediss",
+    "redis+sentinel",
+    "postgres",
+    "mysql",
+    "etcd",
+    "zookeeper",
+    "consul",
+    "s3",
+    "gs",
+    "az",
+];
+
+/// The engines there are, whether or not this build has them.
+#[must_use]
+pub fn engines() -> &'static [EngineInfo] {
+    &ENGINES
+}
+
+/// Opens the engine of a URL.
+pub(crate) fn open(url: &str) -> Result<Arc<dyn Engine>, Error> {
+    let url = EngineUrl::parse(url)?;
+    match url.scheme() {
+        #[cfg(feature = "local")]
+        "local" => {
+            let options = leasehold_local::LocalOptions::from_url(url)?;
+            Ok(Arc::new(leasehold_local::LocalEngine::open(options)?))
+        }
+        #[cfg(feature = "memory")]
+        "memory" => Ok(Arc::new(leasehold_memory::MemoryEngine::from_url(url)?)),
+        other => Err(refusal(other)),
+    }
+}
+
+/// Shows the scheme only: the rest of a URL may hold a password.
+fn refusal(scheme: &str) -> Error {
+    let all = ENGINES.iter().map(|engine| engine.kind);
+    let has = ENGINES.iter().filter(|engine| engine.compiled_in);
+    let has: Vec<_> = has.map(|engine| format!("{}:", engine.kind)).collect();
+    let has = if has.is_empty() {
+        "none".to_owned()
+    } else {
+        has.join(", ")
+    };
+    let remedy = if all.clone().any(|kind| kind == scheme) {
+        format!("build leasehold with its feature {scheme:?}; this build has {has}")
+    } else if PLANNED.contains(&scheme) {
+        format!("leasehold has no engine for it yet; this build has {has}")
+    } else {
+        format!("no engine has this name; this build has {has}")
+    };
+    Error::invalid("url scheme", scheme, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_opened_is_told_with_what_can() {
+        for (url, said) in [
+            ("redis://user:secret@r1", "no engine for it yet"),
+            ("carrier-pigeon:", "no engine has this name"),
+        ] {
+            let error = open(url).err().unwrap().to_string();
+            assert!(error.contains(said), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+            #[cfg(feature = "memory")]
+            assert!(error.contains("memory:"), "{error}");
+        }
+    }
+
+    #[cfg(feature = "memory")]
+    #[test]
+    fn what_is_said_of_an_engine_is_what_it_says() {
+        let engine = open("memory:").unwrap();
+        let info = engines()
+            .iter()
+            .find(|info| info.kind == engine.kind())
+            .unwrap();
+        assert_eq!(info.capabilities, engine.capabilities());
+    }
+}

@@ -1,0 +1,418 @@
+//! A lease as its guard, the background thread and everybody who watches it
+//! share it.
+
+mod waits;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use leasehold_core::{
+    Deadline, Error, ExtendRequest, Extended, Instant, LockName, Loss, Mode, Nonce, Operation,
+    Owner, Released, Token, Ttl,
+};
+
+use crate::Event;
+use crate::driver::{CleanUp, Driver, Job, Reason, TimerId};
+use crate::race::{First, race};
+use crate::upkeep::{Due, Upkeep};
+use waits::Wakers;
+
+/// One lease.
+pub(crate) struct Held {
+    driver: Arc<Driver>,
+    name: LockName,
+    owner: Owner,
+    token: Token,
+    nonce: Nonce,
+    mode: Mode,
+    grace: Duration,
+    timer_id: TimerId,
+    /// Until when the lease is valid, in nanoseconds of the clock; 0 once it is
+    /// over. A copy of what `state` says, to be read without its lock.
+    valid_until: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    upkeep: Upkeep,
+    end: Option<End>,
+    /// Where the timer is set, if it is.
+    timer: Option<Instant>,
+    /// The number of the last extend. One at a time, so that the store's last word
+    /// on the TTL is known to be the last.
+    attempt: u32,
+    /// That extend, while it is still out: since when, and the TTL it asks for.
+    asking: Option<(Instant, Ttl)>,
+    /// Who waits for the end.
+    on_end: Wakers,
+    /// Who waits for the end of an extend.
+    on_settled: Wakers,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Lost(Loss),
+    /// Given back, or passed on by its nonce.
+    LetGo,
+}
+
+/// What a new lease is made of.
+pub(crate) struct Grant {
+    pub(crate) name: LockName,
+    pub(crate) owner: Owner,
+    pub(crate) token: Token,
+    pub(crate) nonce: Nonce,
+    pub(crate) mode: Mode,
+    pub(crate) grace: Duration,
+}
+
+impl Held {
+    /// Begins to look after a lease.
+    pub(crate) fn begin(driver: &Arc<Driver>, grant: Grant, upkeep: Upkeep) -> Arc<Self> {
+        let held = Arc::new(Self {
+            driver: Arc::clone(driver),
+            name: grant.name,
+            owner: grant.owner,
+            token: grant.token,
+            nonce: grant.nonce,
+            mode: grant.mode,
+            grace: grant.grace,
+            timer_id: driver.next_timer_id(),
+            valid_until: AtomicU64::new(0),
+            state: Mutex::new(State {
+                upkeep,
+                end: None,
+                timer: None,
+                attempt: 0,
+                asking: None,
+                on_end: Wakers::default(),
+                on_settled: Wakers::default(),
+            }),
+        });
+        held.reschedule(&mut held.state());
+        held
+    }
+
+    pub(crate) const fn driver(&self) -> &Arc<Driver> {
+        &self.driver
+    }
+
+    pub(crate) const fn name(&self) -> &LockName {
+        &self.name
+    }
+
+    pub(crate) const fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    pub(crate) const fn token(&self) -> Token {
+        self.token
+    }
+
+    pub(crate) const fn nonce(&self) -> Nonce {
+        self.nonce
+    }
+
+    pub(crate) const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub(crate) const fn timer_id(&self) -> TimerId {
+        self.timer_id
+    }
+
+    pub(crate) fn ttl(&self) -> Ttl {
+        self.state().upkeep.ttl()
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.state().upkeep.deadline()
+    }
+
+    /// How long the lease is still valid.
+    pub(crate) fn remaining(&self) -> Duration {
+        let until = Duration::from_nanos(self.valid_until.load(Ordering::Acquire));
+        Instant::from_start(until).saturating_since(self.driver.now())
+    }
+
+    /// Whether the lease is lost; looks at the clock, and once lost is always lost.
+    pub(crate) fn loss(self: &Arc<Self>) -> Option<Loss> {
+        if !self.remaining().is_zero() {
+            return None;
+        }
+        self.tick(self.driver.now());
+        match self.state().end {
+            Some(End::Lost(why)) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub(crate) fn tick(self: &Arc<Self>, now: Instant) {
+        let mut state = self.state();
+        if state.end.is_some() {
+            return;
+        }
+        match state.upkeep.due(now) {
+            Due::Lost(why) => self.lose(state, why),
+            Due::Nothing => self.reschedule(&mut state),
+            Due::Renew => {
+                if let Some((sent, ttl)) = state.asking {
+                    state.upkeep.doubt(sent, ttl);
+                }
+                let ttl = state.upkeep.ttl();
+                let attempt = state.begin_extend(now, ttl);
+                let wakers = state.on_settled.take();
+                self.reschedule(&mut state);
+                drop(state);
+                wake_all(wakers);
+                let held = Arc::clone(self);
+                self.driver.spawn(Job::Renew { held, attempt });
+            }
+        }
+    }
+
+    /// The TTL to ask for, if this is still the extend to send.
+    pub(crate) fn current(&self, attempt: u32) -> Option<Ttl> {
+        let state = self.state();
+        (state.end.is_none() && state.attempt == attempt).then(|| state.upkeep.ttl())
+    }
+
+    /// Prolongs the lease at its holder's wish.
+    pub(crate) async fn extend(self: &Arc<Self>, ttl: Ttl) -> Result<Deadline, Error> {
+        let attempt = self.turn_to_extend(ttl).await?;
+        let sent = self.driver.now();
+        // If this future is dropped now, the extend may happen all the same.
+        let mut unsettled = Unsettled {
+            held: self,
+            attempt,
+            ttl,
+            sent,
+            armed: true,
+        };
+        let request = ExtendRequest {
+            name: self.name.clone(),
+            nonce: self.nonce,
+            ttl,
+        };
+        let extend = self.driver.engine.extend(&request);
+        let answer = match race(extend, self.settled(attempt)).await {
+            First::Left(answer) => answer,
+            First::Right(()) => Err(self.no_answer()),
+        };
+        unsettled.armed = false;
+        self.settle(attempt, ttl, sent, answer)
+    }
+
+    /// Waits until no extend is out, then counts as the one that is.
+    async fn turn_to_extend(self: &Arc<Self>, ttl: Ttl) -> Result<u32, Error> {
+        loop {
+            let waiting_for = {
+                let mut state = self.state();
+                if let Some(error) = self.lost(&state) {
+                    return Err(error);
+                }
+                if state.asking.is_none() {
+                    let attempt = state.begin_extend(self.driver.now(), ttl);
+                    self.reschedule(&mut state);
+                    return Ok(attempt);
+                }
+                state.attempt
+            };
+            self.settled(waiting_for).await;
+        }
+    }
+
+    /// Takes in the answer to an extend that was sent at `sent`.
+    pub(crate) fn settle(
+        self: &Arc<Self>,
+        attempt: u32,
+        ttl: Ttl,
+        sent: Instant,
+        answer: Result<Extended, Error>,
+    ) -> Result<Deadline, Error> {
+        let mut state = self.state();
+        if let Some(error) = self.lost(&state) {
+            return Err(error);
+        }
+        if state.attempt != attempt || state.asking.is_none() {
+            return Err(self.no_answer());
+        }
+        state.asking = None;
+        let wakers = state.on_settled.take();
+        let now = self.driver.now();
+        let why = match (state.upkeep.due(now), &answer) {
+            // Somebody may have seen it invalid by now; it does not come back.
+            (Due::Lost(why), _) => Some(why),
+            (_, Ok(Extended::Lost)) => Some(Loss::Gone),
+            _ => None,
+        };
+        if let Some(why) = why {
+            self.lose(state, why);
+            wake_all(wakers);
+            return Err(self.lost_error(why));
+        }
+        let result = match answer {
+            Ok(_) => {
+                state.upkeep.extended(sent, ttl);
+                Ok(state.upkeep.deadline())
+            }
+            Err(error) => {
+                tracing::debug!(lock = %self.name, %error, "renewal failed");
+                if error.may_be_held() {
+                    state.upkeep.doubt(sent, ttl);
+                }
+                state.upkeep.retry(now);
+                Err(error)
+            }
+        };
+        self.reschedule(&mut state);
+        drop(state);
+        wake_all(wakers);
+        if let Ok(deadline) = result {
+            self.driver.tell(&Event::Renewed {
+                name: self.name.clone(),
+                token: self.token,
+                nonce: self.nonce,
+                deadline,
+            });
+        }
+        result
+    }
+
+    /// Ends the lease without giving it back; `false` if it is over already.
+    pub(crate) fn let_go(&self) -> bool {
+        let mut state = self.state();
+        if state.end.is_some() {
+            return false;
+        }
+        // Nobody is told: `lost` has nothing to say about a lease given back.
+        let wakers = self.end(&mut state, End::LetGo);
+        drop(state);
+        wake_all(wakers);
+        true
+    }
+
+    /// The release that is owed to the store.
+    pub(crate) fn clean_up(&self, reason: Reason) -> Job {
+        let kept = self.ttl().get() + self.grace;
+        Job::CleanUp(CleanUp {
+            name: self.name.clone(),
+            nonce: self.nonce,
+            until: self.driver.now().saturating_add(kept),
+            reason,
+        })
+    }
+
+    /// Tells what the store said to a release.
+    pub(crate) fn tell_released(&self, answer: Released) {
+        let (name, token, nonce) = (self.name.clone(), self.token, self.nonce);
+        self.driver.tell(&match answer {
+            Released::Released => Event::Released { name, token, nonce },
+            Released::AlreadyLost => Event::Lost {
+                name,
+                token,
+                nonce,
+                why: Loss::Gone,
+            },
+        });
+    }
+
+    fn lose(self: &Arc<Self>, mut state: MutexGuard<'_, State>, why: Loss) {
+        let wakers = self.end(&mut state, End::Lost(why));
+        drop(state);
+        self.driver.tell(&Event::Lost {
+            name: self.name.clone(),
+            token: self.token,
+            nonce: self.nonce,
+            why,
+        });
+        wake_all(wakers);
+        let reason = Reason::Lost(Arc::clone(self), why);
+        self.driver.spawn(self.clean_up(reason));
+    }
+
+    fn end(&self, state: &mut State, end: End) -> Vec<Waker> {
+        state.end = Some(end);
+        state.asking = None;
+        self.valid_until.store(0, Ordering::Release);
+        if let Some(at) = state.timer.take() {
+            self.driver.unset_lease_timer(at, self);
+        }
+        let mut wakers = state.on_end.take();
+        wakers.append(&mut state.on_settled.take());
+        wakers
+    }
+
+    /// Sets the timer to what is due next.
+    fn reschedule(self: &Arc<Self>, state: &mut State) {
+        let ends = state.upkeep.ends().since_start().as_nanos();
+        let ends = u64::try_from(ends).unwrap_or(u64::MAX);
+        self.valid_until.store(ends, Ordering::Release);
+        let at = state.upkeep.next();
+        let old = state.timer.replace(at);
+        self.driver.set_lease_timer(old, at, self);
+    }
+
+    fn lost(&self, state: &State) -> Option<Error> {
+        match state.end? {
+            End::Lost(why) => Some(self.lost_error(why)),
+            // Only the guard extends, and it is gone then.
+            End::LetGo => Some(self.lost_error(Loss::Gone)),
+        }
+    }
+
+    pub(crate) fn lost_error(&self, why: Loss) -> Error {
+        Error::Lost {
+            name: self.name.clone(),
+            token: self.token,
+            why,
+        }
+    }
+
+    fn no_answer(&self) -> Error {
+        Error::Indeterminate {
+            operation: Operation::Extend,
+            engine: self.driver.engine.kind(),
+            detail: "no answer came within a third of the TTL".to_owned(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn begin_extend(&mut self, now: Instant, ttl: Ttl) -> u32 {
+        self.asking = Some((now, ttl));
+        self.attempt = self.attempt.wrapping_add(1);
+        self.upkeep.asking(now, ttl);
+        self.attempt
+    }
+}
+
+/// An extend whose caller may go away.
+struct Unsettled<'a> {
+    held: &'a Arc<Held>,
+    attempt: u32,
+    ttl: Ttl,
+    sent: Instant,
+    armed: bool,
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let dropped = Err(self.held.no_answer());
+            // The lease keeps its old deadline, or the new one if that is sooner.
+            let _ = self.held.settle(self.attempt, self.ttl, self.sent, dropped);
+        }
+    }
+}
+
+fn wake_all(wakers: Vec<Waker>) {
+    wakers.into_iter().for_each(Waker::wake);
+}
