@@ -23,8 +23,9 @@ pub(crate) const SCOPES: &[Scope] = &[
 const LIVELY: Scope = Scope {
     name: "exclusive",
     clients: [Profile::waiting(EXCLUSIVE), Profile::waiting(EXCLUSIVE), Profile::detached(EXCLUSIVE)],
-    strays: false,
-    deaths: false, breaks: false,
+    strays: true,
+    deaths: true,
+    breaks: true,
 };
 
 /// Broken rules, where they show, and as what.

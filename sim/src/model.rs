@@ -158,7 +158,8 @@ impl Lock {
                 })?;
                 extend_is_right(nonce, NOW, &before, &state.record, answer)?;
                 match (answer, state.clients[id.client]) {
-                    (Extended::Lost, _) => client(state, Client::Idle),
+                    // It gives the rest of it back, or asks anew.
+                    (Extended::Lost, _) => client(state, Client::Asking(id)),
                     (Extended::Extended, Client::Holding(..)) => {
                         let left = relies(state, units).unwrap_or(0);
                         client(state, Client::Holding(id, left));
@@ -322,17 +323,19 @@ impl Model for Lock {
             _ => &[Fate::Answered, Fate::AnswerLost],
         };
         for (at, client) in state.clients.into_iter().enumerate() {
-            if client == Client::Dead {
-                continue;
-            }
-            let Some(id) = client.id().or_else(|| state.fresh(at)) else {
-                continue;
-            };
             let bodies: &[Body] = match client {
+                Client::Dead => continue,
                 Client::Idle => &[Body::Acquire],
-                _ => &[Body::Acquire, Body::Extend(1), Body::Extend(TTL), Body::Release],
+                Client::Asking(_) => &[Body::Acquire, Body::Release],
+                Client::Holding(..) => &[
+                    Body::Acquire,
+                    Body::Extend(1),
+                    Body::Extend(TTL),
+                    Body::Release,
+                ],
             };
-            for &body in bodies {
+            let id = client.id().or_else(|| state.fresh(at));
+            for (id, &body) in id.into_iter().flat_map(|id| bodies.iter().map(move |b| (id, b))) {
                 actions.extend(fates.iter().map(|&fate| Action::Send(id, body, fate)));
             }
             if self.scope.deaths {

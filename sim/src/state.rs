@@ -219,6 +219,7 @@ impl State {
             }
             let value = match in_use.binary_search(&token) {
                 Ok(rank) => LAST - (in_use.len() - 1 - rank) as u64,
+                Err(_) if last == Token::NONE => token.get(),
                 Err(_) => LAST + token.get().saturating_sub(last.get()),
             };
             Token::new(value).unwrap_or(Token::MAX)

@@ -18,13 +18,30 @@
 //! ```
 //!
 //! ```no_run
-//! # struct MyFixture;
-//! # impl leasehold_conformance::Fixture for MyFixture {
-//! #     fn store(&self) -> Result<Box<dyn leasehold_conformance::Store>, leasehold_core::Error> { unimplemented!() }
-//! # }
 //! // tests/conformance.rs
+//! use std::sync::Arc;
+//! use leasehold_conformance::{Fixture, Store};
+//! use leasehold_core::{Engine, Error};
+//! use leasehold_memory::MemoryStore;
+//!
+//! struct Memory;
+//!
+//! impl Fixture for Memory {
+//!     fn store(&self) -> Result<Box<dyn Store>, Error> {
+//!         Ok(Box::new(Fresh(MemoryStore::new())))
+//!     }
+//! }
+//!
+//! struct Fresh(MemoryStore);
+//!
+//! impl Store for Fresh {
+//!     fn client(&self) -> Result<Arc<dyn Engine>, Error> {
+//!         Ok(Arc::new(self.0.client()))
+//!     }
+//! }
+//!
 //! fn main() {
-//!     leasehold_conformance::main(MyFixture)
+//!     leasehold_conformance::main(Memory)
 //! }
 //! ```
 //!

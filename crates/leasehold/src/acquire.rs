@@ -21,6 +21,9 @@ use crate::{Event, Lease};
 /// puts it out of the line.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// How soon it asks again without having been woken, at most.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// How long a waiter in line puts up with an engine that fails before it gives up:
 /// it is out of the line then.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -129,7 +132,7 @@ impl Asking<'_> {
                     waiting.heard = Some(driver.now());
                     waiting.in_line = true;
                     self.note(&mut waiting, attempt.request.nonce, &queued);
-                    queued.recheck_after.min(INTERVAL)
+                    queued.recheck_after.clamp(SHORTEST, INTERVAL)
                 }
                 Ok(Acquired::Busy(holders)) => {
                     // An engine that keeps no line.

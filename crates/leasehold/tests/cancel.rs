@@ -146,3 +146,19 @@ fn the_last_clone_may_go_while_a_clean_up_is_owed() {
         assert_eq!(engine.releases.load(Ordering::SeqCst), 1);
     });
 }
+
+#[test]
+fn the_engine_goes_with_the_last_clone_and_lease() {
+    run(async {
+        let stage = Stage::new();
+        let engine = Arc::downgrade(&stage.engine);
+        let lease = stage.locks.lock("x").await.unwrap();
+        let lost = lease.lost();
+        drop(stage);
+        assert!(lease.is_valid());
+        drop((lease, lost));
+        while engine.strong_count() > 0 {
+            std::thread::sleep(common::millis(1));
+        }
+    });
+}

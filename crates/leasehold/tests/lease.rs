@@ -110,6 +110,23 @@ fn a_suspended_holder_wakes_up_without_its_lease() {
 }
 
 #[test]
+fn a_renewal_answered_after_the_deadline_revives_nothing() {
+    run(async {
+        let stage = Stage::new();
+        let lease = stage.locks.lock("x").ttl(secs(30)).await.unwrap();
+        assert_eq!(kind(&stage.events.next()), "acquired");
+        let clock = stage.clock.clone();
+        *stage.engine.after_extend.lock().unwrap() = Some(Box::new(move || {
+            clock.advance(secs(20));
+        }));
+        stage.advance(secs(10));
+        assert_eq!(kind(&stage.events.next()), "lost");
+        assert_eq!(lease.is_lost(), Some(Loss::Expired));
+        assert!(!stage.settled("x").await.is_in_use());
+    });
+}
+
+#[test]
 fn a_failed_renewal_is_tried_again() {
     run(async {
         let stage = Stage::new();

@@ -97,7 +97,7 @@ impl<A: Aftermath> Combiner<A> {
 
     /// Carries out everything queued, waiting where need be.
     fn lead_waiting(&self) {
-        while !lock(&self.queue).is_empty() || !lock(&self.writer).pending().is_empty() {
+        loop {
             let mut writer = lock(&self.writer);
             loop {
                 self.fetch(&mut writer);
@@ -106,6 +106,11 @@ impl<A: Aftermath> Combiner<A> {
                 }
                 let until = lock(&self.helper).closing;
                 self.pass_on(writer.batch(Waiting::Until(until)), &writer);
+            }
+            drop(writer);
+            // As in `lead`: only now.
+            if lock(&self.queue).is_empty() {
+                return;
             }
         }
     }

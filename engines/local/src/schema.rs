@@ -23,6 +23,8 @@ use crate::{clock, reserve};
 const APPLICATION_ID: i32 = 0x4c48_6c64;
 /// The version of the format that this code reads and writes.
 const FORMAT: i32 = 1;
+/// The smallest database: one page of the smallest size, in bytes.
+const SMALLEST: u64 = 512;
 /// How long an opening waits for others.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -124,6 +126,10 @@ fn exists(paths: &Paths) -> Result<bool, Error> {
             }
             Err(fail::damaged(db, "it is empty, but its -wal file is not"))
         }
+        // SQLite would take a few bytes for nothing, and write over them.
+        Ok(found) if found.len() < SMALLEST => {
+            Err(fail::damaged(db, "it is too short to be a database"))
+        }
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => match db.parent() {
             Some(folder) if !folder.is_dir() => refuse(format!(
@@ -162,6 +168,10 @@ fn connect(paths: &Paths, create: OpenFlags) -> Result<Connection, Error> {
 /// Looks at a database without changing it.
 fn look(paths: &Paths, connection: &Connection) -> Result<Contents, Error> {
     let db = &paths.db;
+    // One moment for all, or a store in the making would look like a stranger's.
+    let _snapshot = connection
+        .unchecked_transaction()
+        .map_err(|error| fail::sqlite(db, &error))?;
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get(0));
     let read = || -> rusqlite::Result<(i32, i32, i64)> {
         let tables = "SELECT count(*) FROM sqlite_schema";

@@ -4,7 +4,7 @@
 //! longer and longer, and was seen to sleep for most of a second with four
 //! processes at work. So writers take a lock on a file beside the database first.
 //!
-//! A process may take the lock again and again while its turn of a millisecond
+//! A process may take the lock again and again while its turn of 2 ms
 //! lasts; that saves the price of going to and fro. After that it goes through a
 //! gate, held by the one that has waited longest, so nobody starves. The gate is
 //! for fairness alone: if whoever holds it does not go on (it was stopped), it is
@@ -22,7 +22,7 @@ use crate::fail::{self, ENGINE};
 use crate::paths::Paths;
 
 /// How long one process may go on without passing the gate.
-const TURN: Duration = Duration::from_millis(1);
+const TURN: Duration = Duration::from_millis(2);
 /// How often a waiter looks whether the lock is free.
 const LOOK: Duration = Duration::from_micros(100);
 /// How long a waiter respects the gate.

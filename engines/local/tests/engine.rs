@@ -333,6 +333,26 @@ fn tokens_are_granted_only_once_reserved() {
 }
 
 #[test]
+fn every_request_of_many_threads_is_answered() {
+    let (_folder, db) = store();
+    let engines = [open(&db), open(&db)];
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let engine = &engines[thread % 2];
+            scope.spawn(move || {
+                let mut last = Token::NONE;
+                for n in 0..400 {
+                    let token = pair(engine, &format!("t/{thread}/{}", n % 3));
+                    assert!(n % 3 > 0 || token > last);
+                    last = if n % 3 == 0 { token } else { last };
+                }
+            });
+        }
+    });
+    assert_eq!(block_on(engines[0].list("")).unwrap(), []);
+}
+
+#[test]
 fn a_stuck_writer_is_an_error_that_says_so() {
     let (_folder, db) = store();
     let engine = open(&db);

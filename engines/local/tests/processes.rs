@@ -117,7 +117,7 @@ fn child(kind: &str, db: &Path, args: &[String]) {
         }
         // Grants as fast as it can, and notes each token.
         "grant" => {
-            let options = LocalOptions::new(db).boot_id(&args[0]).token_block(200);
+            let options = LocalOptions::new(db).boot_id(&args[0]).token_block(3);
             let options = options.collect_after(Duration::from_millis(20));
             let engine = LocalEngine::open(options).unwrap();
             let mut notes = fs::File::create(&args[1]).unwrap();

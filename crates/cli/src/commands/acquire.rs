@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::args::AcquireArgs;
 use crate::context::{Context, Opened};
-use crate::failure::Failure;
+use crate::failure::{Failure, code};
 use crate::job::{Signals, signal_exit};
 use crate::output::print_json;
 use crate::owner;
@@ -29,7 +29,8 @@ pub(super) fn acquire(context: &Context, args: AcquireArgs) -> Result<ExitCode, 
     // once it has been printed.
     if let Err(error) = print(context, &lease, &opened) {
         block_on(lease.release())?;
-        return Err(error.into());
+        let message = format!("cannot write the output: {error}; the lock was given back");
+        return Err(Failure::new(code::IO, "io", message));
     }
     let _printed = lease.keep();
     Ok(ExitCode::SUCCESS)

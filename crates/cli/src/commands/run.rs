@@ -46,6 +46,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<ExitCode, Failure>
     let spec = spec(args.command, &held, &opened, args.on_lost);
     let end = supervise(spec, &held, &watchdog, &signals);
     give_back(context, &held, &watchdog);
+    watchdog.stop();
     opened.close();
     match end {
         _ if watchdog.has_barked() => Err(Failure::new(code::LOST, "lost", "")),

@@ -1,8 +1,10 @@
 //! Ends the command of `run` when its lease is lost or its time is up.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::mem;
 use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use crate::context::Context;
 use crate::job::JobControl;
 use crate::output::brief;
 use crate::take::Take;
-use crate::waiting::lock;
+use crate::waiting::{first, lock};
 
 /// The lease while the command runs; taken out to release it.
 pub(super) type Held = Arc<Mutex<Option<Lease>>>;
@@ -34,8 +36,16 @@ struct Rule {
     grace: Duration,
     /// When the time of `--max-hold` is up, and how long it was.
     limit: Option<(Duration, Duration)>,
-    /// Why the command was ended, or would have been.
-    verdict: Mutex<Option<&'static str>>,
+    /// Whether the command was ended, or would have been.
+    barked: Mutex<bool>,
+    done: Mutex<Done>,
+}
+
+/// Whether there is nothing to watch any more, and whom to tell.
+#[derive(Default)]
+struct Done {
+    is_done: bool,
+    waker: Option<Waker>,
 }
 
 impl Watchdog {
@@ -57,7 +67,8 @@ impl Watchdog {
             action,
             grace: plan.grace,
             limit: limit.map(|length| (now().saturating_add(length), length)),
-            verdict: Mutex::new(None),
+            barked: Mutex::new(false),
+            done: Mutex::default(),
         }))
     }
 
@@ -80,9 +91,10 @@ impl Watchdog {
     }
 
     fn watch_lease(&self, lost: impl Future<Output = Loss>, held: &Held, control: &JobControl) {
-        let why = block_on(lost);
-        // Released meanwhile: the command has ended, and all is well.
-        let Some(deadline) = lock(held).as_ref().map(Lease::deadline) else {
+        let why = block_on(first(async { Some(lost.await) }, self.call_off()));
+        // Taken out to be released: the command has ended, and all is well.
+        let deadline = lock(held).as_ref().map(Lease::deadline);
+        let (Some(why), Some(deadline)) = (why, deadline) else {
             return;
         };
         // What the engine took away may have a new holder already, whatever the
@@ -115,8 +127,7 @@ impl Watchdog {
             OnLost::Kill => "the command is killed",
             OnLost::Warn => "the command runs on without it",
         };
-        let mut verdict = lock(&rule.verdict);
-        if verdict.replace(then).is_none() {
+        if !mem::replace(&mut *lock(&rule.barked), true) {
             rule.context.warn(
                 "lost",
                 &format!(
@@ -127,9 +138,30 @@ impl Watchdog {
         }
     }
 
+    /// Ends the watch over the lease, which keeps the engine open.
+    pub(super) fn stop(&self) {
+        let mut done = lock(&self.0.done);
+        done.is_done = true;
+        if let Some(waker) = done.waker.take() {
+            waker.wake();
+        }
+    }
+
+    async fn call_off<T>(&self) -> Option<T> {
+        poll_fn(|context| {
+            let mut done = lock(&self.0.done);
+            if done.is_done {
+                return Poll::Ready(None);
+            }
+            done.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
     /// Whether the lease was lost, or its time was up, while the command ran.
     pub(super) fn has_barked(&self) -> bool {
-        lock(&self.0.verdict).is_some()
+        *lock(&self.0.barked)
     }
 }
 

@@ -73,7 +73,7 @@ use signals::{Shared, State};
 use terminal::Terminal;
 
 /// How long a command runs before its guard is started.
-const GUARD_DELAY: Duration = Duration::from_millis(50);
+const GUARD_DELAY: Duration = Duration::from_millis(10);
 
 /// How often the clock and the group are looked at while the group is being
 /// ended. Short, since a condition variable's timeout does not count the time

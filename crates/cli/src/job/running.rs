@@ -137,7 +137,7 @@ impl Running {
             terminal.take_back(self.group);
         }
         let who = if self.told_to_stop {
-            Who::Self_
+            Who::Alone
         } else {
             Who::Group
         };

@@ -167,7 +167,7 @@ impl State {
         match signal {
             Signal::SIGWINCH | Signal::SIGCHLD | Signal::SIGCONT => {}
             Signal::SIGTSTP => {
-                stop::stop(signal, Who::Self_);
+                stop::stop(signal, Who::Alone);
             }
             _ if stop::is_ignored(signal) => {}
             _ if self.interrupted.is_some() => stop::die_of(signal),

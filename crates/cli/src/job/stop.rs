@@ -13,7 +13,7 @@ use rustix::process;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     /// This process: the others of its group were sent the signal as well.
-    Self_,
+    Alone,
     /// Its whole group: the shell waits for every process of a pipeline.
     Group,
 }
@@ -23,7 +23,7 @@ pub(super) enum Who {
 /// could continue; then it returns at once: false.
 pub(super) fn stop(signal: Signal, who: Who) -> bool {
     match who {
-        Who::Self_ => {
+        Who::Alone => {
             // To this very thread; no other one can take it.
             let _ = raise(signal);
         }

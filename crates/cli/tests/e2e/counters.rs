@@ -104,7 +104,7 @@ fn killed_holders_leave_no_token_twice_and_keep_nobody_waiting() {
             let turns: Vec<_> = (0..TURNS)
                 .map(|_| {
                     let doomed = numbers.below(3) == 0;
-                    let then = if doomed { "sleep 1000" } else { ":" };
+                    let then = if doomed { "exec sleep 1000" } else { ":" };
                     Turn {
                         command: run(&["-q", "--ttl", TTL], &["sh", "-c", &script(then)]),
                         kill_after: doomed.then(|| Duration::from_millis(numbers.below(20))),

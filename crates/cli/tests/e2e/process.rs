@@ -45,6 +45,11 @@ pub(crate) fn is_stopped(pid: i32) -> bool {
     stat(pid).is_some_and(|stat| stat.state == 'T')
 }
 
+/// Whether a process runs this program by now.
+pub(crate) fn is_program(pid: i32, name: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)
+}
+
 /// Waits for a process to be gone.
 pub(crate) fn gone(pid: i32) {
     eventually("a process is gone", || !is_alive(pid));

@@ -108,7 +108,8 @@ impl Client {
             })
     }
 
-    /// The same, for so long.
+    /// The same, for so long; `None` if it was neither hinted nor told to ask again
+    /// by then.
     pub(crate) fn turn_within(&self, bound: Duration, request: &AcquireRequest) -> Option<Lease> {
         let interval = request.queue.expect("a request that queues");
         let until = Instant::now() + bound;
@@ -124,11 +125,14 @@ impl Client {
                 Acquired::Busy(_) => panic!("a queueing request was refused as busy"),
                 Acquired::Queued(queued) => {
                     let left = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
+                    let recheck = queued.recheck_after.min(interval);
+                    let hint = self.engine.hint(&request.name, request.nonce);
+                    let hinted = drive::within(recheck.min(left), hint).is_some();
+                    // Not asked once more at the end: that would hide a wake-up
+                    // that was lost.
+                    if !hinted && recheck >= left {
                         return None;
                     }
-                    let bound = queued.recheck_after.min(interval).min(left);
-                    let _ = drive::within(bound, self.engine.hint(&request.name, request.nonce));
                 }
             }
         }

@@ -55,7 +55,8 @@ pub trait Engine: Send + Sync + 'static {
     fn acquire<'a>(&'a self, request: &'a AcquireRequest)
     -> BoxFuture<'a, Result<Acquired, Error>>;
 
-    /// Prolongs a grant: its TTL counts from this request on.
+    /// Prolongs a grant: its TTL counts from this request on. It is never made
+    /// shorter, since the holder may rely on an earlier answer.
     ///
     /// Never creates and never revives a grant (C4).
     ///

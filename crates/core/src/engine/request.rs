@@ -47,7 +47,8 @@ pub struct ExtendRequest {
     pub name: LockName,
     /// The identity of the grant.
     pub nonce: Nonce,
-    /// The TTL from this request on. The grace stays as it was.
+    /// The TTL from this request on; the grant ends no sooner than before. The
+    /// grace stays as it was.
     pub ttl: Ttl,
 }
 

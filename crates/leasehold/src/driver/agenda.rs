@@ -9,8 +9,8 @@ use leasehold_core::Instant;
 use super::Job;
 use crate::held::Held;
 
-/// How many jobs may run at once. Enough for an engine to make large batches,
-/// few enough to bound the memory for them.
+/// How many jobs of a kind may run at once. Enough for an engine to make large
+/// batches, few enough to bound the memory for them.
 const MAX_RUNNING: usize = 1024;
 
 /// How many timers go off between two looks at the rest.
@@ -33,10 +33,9 @@ pub(super) enum Timer {
 pub(super) struct Agenda {
     timers: BTreeMap<(Instant, TimerId), Timer>,
     last_id: TimerId,
-    jobs: VecDeque<Job>,
-    running: usize,
-    /// Clean-ups that wait or run.
-    clean_ups: usize,
+    renewals: Jobs,
+    /// Apart, since a clean-up may have to be tried for long.
+    clean_ups: Jobs,
     /// Who waits for the last clean-up.
     idle: Vec<Waker>,
     /// Until when the thread sleeps, and how to wake it; `None` while it is awake
@@ -45,6 +44,13 @@ pub(super) struct Agenda {
     pub(super) started: bool,
     /// When the thread ends, even with clean-ups left.
     pub(super) closes_at: Option<Instant>,
+}
+
+/// Jobs of a kind.
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    running: usize,
 }
 
 /// What the thread is to do now.
@@ -82,20 +88,20 @@ impl Agenda {
 
     #[must_use]
     pub(super) fn push(&mut self, job: Job) -> Option<Waker> {
-        self.clean_ups += usize::from(job.is_clean_up());
-        self.jobs.push_back(job);
+        self.jobs(job.is_clean_up()).waiting.push_back(job);
         self.wake()
     }
 
     /// Notes that a job ended; returns whom to wake.
     pub(super) fn finished(&mut self, was_clean_up: bool) -> Vec<Waker> {
-        self.running -= 1;
-        self.clean_ups -= usize::from(was_clean_up);
+        let jobs = self.jobs(was_clean_up);
+        jobs.running -= 1;
+        let more = !jobs.waiting.is_empty();
         let mut wakers = Vec::new();
-        if self.clean_ups == 0 {
+        if self.clean_ups.is_empty() {
             wakers.append(&mut self.idle);
         }
-        if self.closes_at.is_some() || !self.jobs.is_empty() {
+        if more || self.closes_at.is_some() {
             wakers.extend(self.wake());
         }
         wakers
@@ -103,10 +109,19 @@ impl Agenda {
 
     /// Whether no clean-up waits or runs; else wakes `waker` when that is so.
     pub(super) fn is_idle(&mut self, waker: &Waker) -> bool {
-        if self.clean_ups > 0 && !self.idle.iter().any(|w| w.will_wake(waker)) {
+        let is_idle = self.clean_ups.is_empty();
+        if !is_idle && !self.idle.iter().any(|w| w.will_wake(waker)) {
             self.idle.push(waker.clone());
         }
-        self.clean_ups == 0
+        is_idle
+    }
+
+    const fn jobs(&mut self, clean_ups: bool) -> &mut Jobs {
+        if clean_ups {
+            &mut self.clean_ups
+        } else {
+            &mut self.renewals
+        }
     }
 
     /// The waker of the thread, if it sleeps.
@@ -121,7 +136,7 @@ impl Agenda {
         self.asleep = None;
         if self
             .closes_at
-            .is_some_and(|at| now >= at || self.clean_ups == 0)
+            .is_some_and(|at| now >= at || self.clean_ups.is_empty())
         {
             return Next::Stop;
         }
@@ -132,11 +147,8 @@ impl Agenda {
         {
             due.push(entry.remove());
         }
-        let room = MAX_RUNNING
-            .saturating_sub(self.running)
-            .min(self.jobs.len());
-        let jobs: Vec<_> = self.jobs.drain(..room).collect();
-        self.running += jobs.len();
+        let mut jobs = self.clean_ups.start();
+        jobs.append(&mut self.renewals.start());
         if !due.is_empty() || !jobs.is_empty() {
             return Next::Work(due, jobs);
         }
@@ -145,5 +157,19 @@ impl Agenda {
         let until = until.unwrap_or(Instant::from_start(std::time::Duration::MAX));
         self.asleep = Some((until, thread.clone()));
         Next::Sleep(until)
+    }
+}
+
+impl Jobs {
+    /// Takes those that may run now.
+    fn start(&mut self) -> Vec<Job> {
+        let room = MAX_RUNNING.saturating_sub(self.running);
+        let jobs: Vec<_> = self.waiting.drain(..room.min(self.waiting.len())).collect();
+        self.running += jobs.len();
+        jobs
+    }
+
+    fn is_empty(&self) -> bool {
+        self.running == 0 && self.waiting.is_empty()
     }
 }

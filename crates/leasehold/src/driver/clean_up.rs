@@ -10,7 +10,7 @@ use crate::Event;
 use crate::held::Held;
 
 /// How long the engine has to answer before the release is sent again.
-const ATTEMPT: Duration = Duration::from_secs(10);
+const ATTEMPT: Duration = Duration::from_secs(3);
 
 /// The first pause between two tries; doubles up to [`MAX_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(20);

@@ -166,6 +166,8 @@ pub struct Probe {
     pub fail_releases: AtomicU32,
     /// Called once, after the next acquire was carried out and before its answer.
     pub after_acquire: Mutex<Option<Hook>>,
+    /// The same for the next extend.
+    pub after_extend: Mutex<Option<Hook>>,
     pub can: Mutex<Capabilities>,
 }
 
@@ -185,6 +187,7 @@ impl Probe {
             lose_acquires: AtomicU32::new(0),
             fail_releases: AtomicU32::new(0),
             after_acquire: Mutex::new(None),
+            after_extend: Mutex::new(None),
             can: Mutex::new(can),
         }
     }
@@ -253,7 +256,14 @@ impl Engine for Probe {
             }
             match Self::fail(&self.fail_extends) {
                 Some(error) => Err(error),
-                None => self.inner.extend(request).await,
+                None => {
+                    let answer = self.inner.extend(request).await;
+                    let hook = self.after_extend.lock().unwrap().take();
+                    if let Some(mut hook) = hook {
+                        hook();
+                    }
+                    answer
+                }
             }
         })
     }

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use super::pty::{CTRL_C, CTRL_D, CTRL_Z, Session};
-use crate::process::{children, gone, is_alive, is_stopped, send, stat};
+use crate::process::{children, gone, is_alive, is_program, is_stopped, send, stat};
 use crate::support::{Scene, acquire, eventually, say, status};
 
 /// Reads lines from the terminal and says what it read.
@@ -77,9 +77,13 @@ fn number_in(log: &str) -> i32 {
 fn ctrl_c_ends_the_command_and_the_loop_around_it() {
     let mut session = Session::shell();
     session.type_in(
-        "for n in 1 2 3; do \"$LEASEHOLD\" run x -- sh -c 'echo p\"\"id=$$; sleep 100'; done\n",
+        "for n in 1 2 3; do \"$LEASEHOLD\" run x -- sh -c 'echo p\"\"id=$$; exec sleep 100'; done\n",
     );
     let child = session.expect_number("pid=");
+    // A shell may put a signal off while it is about to start something.
+    eventually("the shell has become the sleep", || {
+        is_program(child, "sleep")
+    });
     session.type_in(CTRL_C);
     gone(child);
     session.expect("prompt> ");
@@ -142,9 +146,12 @@ fn the_rest_of_a_pipeline_keeps_the_terminal() {
     let scene = Scene::new();
     let pager = scene.write(
         "pager",
-        "read -r pid; echo pid=${pid#pid=}; read -r key </dev/tty; echo \"key:$key.\"; cat",
+        "read -r pid; echo pid=${pid#pid=}; read -r key </dev/tty; echo \"key:$key.\"; exec cat",
     );
-    let script = scene.write("script", COUNT);
+    // Neither of the two may start anything when the Ctrl-Z comes: between vfork and
+    // exec it would hang the shell.
+    let script = "trap 'echo TERM.; exit 7' TERM; echo pid=$$; sleep 100 & wait";
+    let script = scene.write("script", script);
     let mut session = Session::shell();
     session.type_in(&format!(
         "\"$LEASEHOLD\" run x -- sh {script} | sh {pager}\n"
@@ -290,7 +297,10 @@ fn a_shell_under_leasehold_has_its_own_jobs_and_can_suspend() {
     session.type_in("PS1='in''ner> ' \"$LEASEHOLD\" run x -- bash --norc --noprofile -i\n");
     session.expect("inner> ");
     session.type_in("sh -c 'echo p\"\"id=$$; exec sleep 100'\n");
-    session.expect_number("pid=");
+    let job = session.expect_number("pid=");
+    eventually("the shell has become the sleep", || {
+        is_program(job, "sleep")
+    });
     session.type_in(CTRL_Z);
     session.expect("Stopped");
     session.expect("inner> ");
