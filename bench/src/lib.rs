@@ -77,7 +77,10 @@ impl Worker {
         let mut ready = [0u8; 6];
         std::io::Read::read_exact(child.stdout.as_mut().context("piped")?, &mut ready)
             .context("a worker ended before it was ready")?;
-        ensure!(&ready == b"ready\n", "a worker said {ready:?} instead of being ready");
+        ensure!(
+            &ready == b"ready\n",
+            "a worker said {ready:?} instead of being ready"
+        );
         let stdin = child.stdin.take();
         Ok(Self { child, stdin })
     }
@@ -88,7 +91,10 @@ impl Worker {
     ///
     /// If it is gone.
     pub fn start(&mut self) -> Result<()> {
-        self.stdin.take().context("started twice")?.write_all(b"go\n")?;
+        self.stdin
+            .take()
+            .context("started twice")?
+            .write_all(b"go\n")?;
         Ok(())
     }
 
@@ -99,7 +105,9 @@ impl Worker {
     /// If it failed.
     pub fn lines(mut self) -> Result<Vec<String>> {
         let stdout = self.child.stdout.take().context("piped")?;
-        let lines = BufReader::new(stdout).lines().collect::<std::io::Result<_>>()?;
+        let lines = BufReader::new(stdout)
+            .lines()
+            .collect::<std::io::Result<_>>()?;
         ensure!(self.child.wait()?.success(), "a worker failed");
         Ok(lines)
     }
@@ -111,7 +119,7 @@ impl Worker {
 ///
 /// If whoever started it is gone.
 pub fn ready_and_wait() -> Result<()> {
-    print!("ready\n");
+    println!("ready");
     std::io::stdout().flush()?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;

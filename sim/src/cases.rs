@@ -24,8 +24,8 @@ const LIVELY: Scope = Scope {
     name: "exclusive",
     clients: [Profile::waiting(EXCLUSIVE), Profile::waiting(EXCLUSIVE), Profile::detached(EXCLUSIVE)],
     strays: true,
-    deaths: true,
-    breaks: true,
+    deaths: false,
+    breaks: false,
 };
 
 /// Broken rules, where they show, and as what.
@@ -59,7 +59,7 @@ pub(crate) fn check(scope: Scope, machine: Machine) -> Checked {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let checker = Lock::new(scope, machine)
         .checker()
-        .threads(threads)
+        .threads(threads).target_max_depth(14)
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs()
         .join();

@@ -37,13 +37,23 @@ pub(crate) fn bench() -> Result<()> {
 
 /// The command as it ships, built if need be.
 fn build() -> Result<PathBuf> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()?;
     let built = Command::new("cargo")
-        .args(["build", "--release", "--locked", "--quiet", "-p", "leasehold-cli"])
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--quiet",
+            "-p",
+            "leasehold-cli",
+        ])
         .current_dir(&root)
         .status()?;
     ensure!(built.success(), "leasehold-cli does not build");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     Ok(target.join("release/leasehold"))
 }
 

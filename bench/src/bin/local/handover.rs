@@ -16,7 +16,11 @@ pub(crate) fn bench() -> Result<()> {
     let count = latencies.len();
     let middle = median(&mut latencies);
     println!("handover between two processes, {count} handovers");
-    println!("  median {middle:.0} µs, 99th percentile {:.0} µs   target: median below 1000 µs   {}", quantile(&mut latencies, 0.99), verdict(middle < 1000.0));
+    println!(
+        "  median {middle:.0} µs, 99th percentile {:.0} µs   target: median below 1000 µs   {}",
+        quantile(&mut latencies, 0.99),
+        verdict(middle < 1000.0)
+    );
     Ok(())
 }
 
@@ -36,7 +40,9 @@ fn round(url: &str) -> Result<Vec<f64>> {
     }
     turns.sort_unstable();
     let handovers = turns.windows(2).filter(|pair| pair[0].1 != pair[1].1);
-    Ok(handovers.map(|pair| pair[1].2.saturating_sub(pair[0].3) as f64 / 1e3).collect())
+    Ok(handovers
+        .map(|pair| pair[1].2.saturating_sub(pair[0].3) as f64 / 1e3)
+        .collect())
 }
 
 /// Prints, for each turn: its token, when the lease was had, when its release

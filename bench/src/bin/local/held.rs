@@ -26,8 +26,15 @@ pub(crate) fn bench() -> Result<()> {
         let lost = held.iter().filter(|lease| !lease.is_valid()).count();
         let grown = resident_bytes()?.saturating_sub(before) as f64 / LEASES as f64;
         println!("{LEASES} leases held for {TTL:?} with TTL {TTL:?}");
-        println!("  {:.1} % of one core, target below 50   {}", share * 100.0, verdict(share < 0.5));
-        println!("  {bytes:.0} bytes each when taken, {grown:.0} after the renewals, target below 1024   {}", verdict(grown < 1024.0));
+        println!(
+            "  {:.1} % of one core, target below 50   {}",
+            share * 100.0,
+            verdict(share < 0.5)
+        );
+        println!(
+            "  {bytes:.0} bytes each when taken, {grown:.0} after the renewals, target below 1024   {}",
+            verdict(grown < 1024.0)
+        );
         println!("  {lost} lost, target 0   {}", verdict(lost == 0));
         ensure!(lost == 0, "leases were lost");
         Ok(())

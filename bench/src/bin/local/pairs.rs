@@ -25,14 +25,36 @@ pub(crate) fn bench() -> Result<()> {
         let four = run(&url, PROCESSES)?;
         together.push(four.iter().map(|f| f.pairs_per_second).sum::<f64>());
         p999.push(four.iter().map(|f| f.stall_999_micros).fold(0.0, f64::max));
-        worst = four.iter().map(|f| f.stall_max_micros).fold(worst, f64::max);
+        worst = four
+            .iter()
+            .map(|f| f.stall_max_micros)
+            .fold(worst, f64::max);
     }
-    let mut ratios: Vec<f64> = together.iter().zip(&alone).map(|(four, one)| four / one).collect();
+    let mut ratios: Vec<f64> = together
+        .iter()
+        .zip(&alone)
+        .map(|(four, one)| four / one)
+        .collect();
     let (alone, ratio, p999) = (median(&mut alone), median(&mut ratios), median(&mut p999));
-    println!("acquire + release, medians of {} rounds of {SPAN:?}", crate::ROUNDS);
-    println!("  one process, one task       {alone:>9.0} pairs/s   target 25000      {}", verdict(alone >= 25_000.0));
-    println!("  four processes, total       {:>9.0} pairs/s   {ratio:.2} of one, target 0.80  {}", median(&mut together), verdict(ratio >= 0.8));
-    println!("  their slowest 1 in 1000     {:>9.1} ms        target 50 ms      {}   (worst of all {:.1} ms)", p999 / 1e3, verdict(p999 <= 50_000.0), worst / 1e3);
+    println!(
+        "acquire + release, medians of {} rounds of {SPAN:?}",
+        crate::ROUNDS
+    );
+    println!(
+        "  one process, one task       {alone:>9.0} pairs/s   target 25000      {}",
+        verdict(alone >= 25_000.0)
+    );
+    println!(
+        "  four processes, total       {:>9.0} pairs/s   {ratio:.2} of one, target 0.80  {}",
+        median(&mut together),
+        verdict(ratio >= 0.8)
+    );
+    println!(
+        "  their slowest 1 in 1000     {:>9.1} ms        target 50 ms      {}   (worst of all {:.1} ms)",
+        p999 / 1e3,
+        verdict(p999 <= 50_000.0),
+        worst / 1e3
+    );
     Ok(())
 }
 
@@ -41,13 +63,24 @@ fn run(url: &str, processes: usize) -> Result<Vec<Figures>> {
         .map(|i| Worker::spawn(&["pairs-worker", url, &format!("bench/{i}")]))
         .collect::<Result<Vec<_>>>()?;
     workers.iter_mut().try_for_each(Worker::start)?;
-    workers.into_iter().map(|worker| parse(&worker.lines()?)).collect()
+    workers
+        .into_iter()
+        .map(|worker| parse(&worker.lines()?))
+        .collect()
 }
 
 fn parse(lines: &[String]) -> Result<Figures> {
-    let mut words = lines.first().context("no figures")?.split(' ').map(str::parse);
+    let mut words = lines
+        .first()
+        .context("no figures")?
+        .split(' ')
+        .map(str::parse);
     let mut next = || Ok::<f64, anyhow::Error>(words.next().context("too few figures")??);
-    Ok(Figures { pairs_per_second: next()?, stall_999_micros: next()?, stall_max_micros: next()? })
+    Ok(Figures {
+        pairs_per_second: next()?,
+        stall_999_micros: next()?,
+        stall_max_micros: next()?,
+    })
 }
 
 pub(crate) fn worker(url: &str, name: &str) -> Result<()> {
@@ -68,7 +101,11 @@ pub(crate) fn worker(url: &str, name: &str) -> Result<()> {
             before = after;
         }
         let rate = operations.len() as f64 / 2.0 / start.elapsed().as_secs_f64();
-        println!("{rate} {} {}", quantile(&mut operations, 0.999), quantile(&mut operations, 1.0));
+        println!(
+            "{rate} {} {}",
+            quantile(&mut operations, 0.999),
+            quantile(&mut operations, 1.0)
+        );
         Ok(())
     })
 }
