@@ -64,7 +64,6 @@ impl Builder {
     /// [`Error::Unavailable`] or [`Error::Damaged`] if the store cannot be opened.
     /// Nothing is held.
     // Engines behind a network will await here.
-    #[allow(clippy::unused_async)]
     pub async fn connect(self) -> Result<Locks, Error> {
         self.open()
     }

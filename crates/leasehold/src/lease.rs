@@ -10,7 +10,7 @@ use std::time::Duration;
 use leasehold_core::{Deadline, Error, LockName, Loss, Mode, Nonce, Owner, Released, Token, Ttl};
 
 use crate::driver::Reason;
-use crate::held::Held;
+use crate::held::{Held, Was};
 use crate::locks::Client;
 
 /// A lease: one grant of a lock, renewed in the background until it is released,
@@ -167,16 +167,23 @@ impl Lease {
     /// If the store cannot be asked. The lock may stay held until TTL + grace; the
     /// release goes on in the background. The same holds if this future is dropped.
     pub async fn release(self) -> Result<Released, Error> {
-        if !self.held.let_go() {
-            // Lost; a release is under way in the background.
+        let was = self.held.let_go();
+        let mut owed = Owed {
+            held: &self.held,
+            was,
+        };
+        if matches!(was, Was::LetGo | Was::Lost(Loss::Gone)) {
             return Ok(Released::AlreadyLost);
         }
-        let mut owed = Owed(Some(&self.held));
         let engine = &self.held.driver().engine;
         let answer = engine.release(self.name(), self.nonce()).await?;
-        owed.0 = None;
-        self.held.tell_released(answer);
-        Ok(answer)
+        owed.was = Was::LetGo;
+        if was == Was::Held {
+            self.held.tell_released(answer);
+            return Ok(answer);
+        }
+        // It was taken there for its grace only.
+        Ok(Released::AlreadyLost)
     }
 
     /// Stops looking after the lease without releasing it: it ends at its deadline
@@ -209,10 +216,11 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.held.let_go() {
-            let reason = Reason::Dropped(Arc::clone(&self.held));
-            self.held.driver().spawn(self.held.clean_up(reason));
-        }
+        let was = self.held.let_go();
+        drop(Owed {
+            held: &self.held,
+            was,
+        });
     }
 }
 
@@ -228,13 +236,21 @@ impl fmt::Debug for Lease {
 }
 
 /// A release that has not been answered; goes to the background on drop.
-struct Owed<'a>(Option<&'a Arc<Held>>);
+struct Owed<'a> {
+    held: &'a Arc<Held>,
+    was: Was,
+}
 
 impl Drop for Owed<'_> {
     fn drop(&mut self) {
-        if let Some(held) = self.0 {
-            let reason = Reason::Dropped(Arc::clone(held));
-            held.driver().spawn(held.clean_up(reason));
-        }
+        let reason = match self.was {
+            Was::Held => Reason::Dropped(Arc::clone(self.held)),
+            Was::Lost(why @ (Loss::Expired | Loss::MaxHold)) => {
+                Reason::Lost(Arc::clone(self.held), why)
+            }
+            // The store has nothing of it.
+            Was::Lost(_) | Was::LetGo => return,
+        };
+        self.held.driver().spawn(self.held.clean_up(reason));
     }
 }

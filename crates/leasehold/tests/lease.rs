@@ -122,6 +122,11 @@ fn a_renewal_answered_after_the_deadline_revives_nothing() {
         stage.advance(secs(10));
         assert_eq!(kind(&stage.events.next()), "lost");
         assert_eq!(lease.is_lost(), Some(Loss::Expired));
+        assert!(
+            stage.settled("x").await.is_in_use(),
+            "its holder may need the grace"
+        );
+        drop(lease);
         assert!(!stage.settled("x").await.is_in_use());
     });
 }
@@ -163,6 +168,11 @@ fn max_hold_ends_a_lease_that_is_renewed() {
         assert!(lease.remaining() <= secs(5));
         stage.advance(secs(5));
         assert_eq!(lease.lost().await, Loss::MaxHold);
+        assert!(
+            stage.settled("x").await.is_in_use(),
+            "its holder may need the grace"
+        );
+        assert_eq!(lease.release().await.unwrap(), Released::AlreadyLost);
         assert!(!stage.settled("x").await.is_in_use(), "it was released");
     });
 }

@@ -19,6 +19,8 @@ pub(crate) enum Flaw {
     EndsEarly,
     /// Asking again does not keep a place in the line.
     ForgetsRefresh,
+    /// A handover that nobody claims does not pass on.
+    KeepsHandover,
     /// What was dropped for good is not reported as a change.
     HidesChange,
     /// An extend within the grace succeeds.
@@ -81,7 +83,18 @@ impl Machine {
             Some(Flaw::EndsEarly) => {
                 record
                     .grants
-                    .retain(|g| view.now.saturating_since(g.renewed) <= g.ttl / 2);
+                    .retain(|g| view.now.saturating_since(g.renewed) < g.ttl / 2);
+                let mut step = record.acquire(request, view)?;
+                step.changed = true;
+                Ok(step)
+            }
+            Some(Flaw::KeepsHandover) => {
+                let others = |nonce: &Nonce| *nonce != request.nonce;
+                for grant in record.grants.iter_mut().filter(|g| others(&g.nonce)) {
+                    if grant.unclaimed.is_some() {
+                        grant.renewed = view.now;
+                    }
+                }
                 let mut step = record.acquire(request, view)?;
                 step.changed = true;
                 Ok(step)

@@ -10,7 +10,7 @@ use leasehold_core::record::{Grant, Hint, Record, Waiter};
 use leasehold_core::{Extended, Mode, Nonce, SessionId, StoreTime, Token};
 
 /// A rule that was broken, and how.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Violation {
     pub(crate) rule: &'static str,
     pub(crate) detail: String,

@@ -36,6 +36,8 @@ pub(super) struct Agenda {
     renewals: Jobs,
     /// Apart, since a clean-up may have to be tried for long.
     clean_ups: Jobs,
+    /// Clean-ups that are certain to come.
+    owed: usize,
     /// Who waits for the last clean-up.
     idle: Vec<Waker>,
     /// Until when the thread sleeps, and how to wake it; `None` while it is awake
@@ -92,13 +94,24 @@ impl Agenda {
         self.wake()
     }
 
+    /// Notes that a clean-up will be pushed with [`push_owed`](Self::push_owed).
+    pub(super) const fn owe(&mut self) {
+        self.owed += 1;
+    }
+
+    #[must_use]
+    pub(super) fn push_owed(&mut self, job: Job) -> Option<Waker> {
+        self.owed -= 1;
+        self.push(job)
+    }
+
     /// Notes that a job ended; returns whom to wake.
     pub(super) fn finished(&mut self, was_clean_up: bool) -> Vec<Waker> {
         let jobs = self.jobs(was_clean_up);
         jobs.running -= 1;
         let more = !jobs.waiting.is_empty();
         let mut wakers = Vec::new();
-        if self.clean_ups.is_empty() {
+        if self.is_clean() {
             wakers.append(&mut self.idle);
         }
         if more || self.closes_at.is_some() {
@@ -109,11 +122,15 @@ impl Agenda {
 
     /// Whether no clean-up waits or runs; else wakes `waker` when that is so.
     pub(super) fn is_idle(&mut self, waker: &Waker) -> bool {
-        let is_idle = self.clean_ups.is_empty();
+        let is_idle = self.is_clean();
         if !is_idle && !self.idle.iter().any(|w| w.will_wake(waker)) {
             self.idle.push(waker.clone());
         }
         is_idle
+    }
+
+    fn is_clean(&self) -> bool {
+        self.owed == 0 && self.clean_ups.is_empty()
     }
 
     const fn jobs(&mut self, clean_ups: bool) -> &mut Jobs {
@@ -136,7 +153,7 @@ impl Agenda {
         self.asleep = None;
         if self
             .closes_at
-            .is_some_and(|at| now >= at || self.clean_ups.is_empty())
+            .is_some_and(|at| now >= at || self.is_clean())
         {
             return Next::Stop;
         }

@@ -31,7 +31,7 @@ pub(crate) enum Reason {
     Attempt,
     /// A lease was dropped, or its own release failed.
     Dropped(Arc<Held>),
-    /// A lease was lost.
+    /// A lost lease: the store lost it, or its guard is done with it.
     Lost(Arc<Held>, Loss),
 }
 

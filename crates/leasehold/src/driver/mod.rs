@@ -148,6 +148,19 @@ impl Driver {
         wake(waker);
     }
 
+    /// Lets nobody believe that all is clean until
+    /// [`spawn_owed`](Self::spawn_owed) has been called.
+    pub(crate) fn owe(&self) {
+        self.agenda().owe();
+    }
+
+    /// Has the clean-up run that was announced with [`owe`](Self::owe), by a lease:
+    /// so the thread is running.
+    pub(crate) fn spawn_owed(&self, job: Job) {
+        let waker = self.agenda().push_owed(job);
+        wake(waker);
+    }
+
     /// Waits until no clean-up is left, for a bounded time.
     pub(crate) async fn clean(self: &Arc<Self>) {
         let idle = poll_fn(|context| {

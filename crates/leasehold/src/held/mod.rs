@@ -37,6 +37,8 @@ pub(crate) struct Held {
 struct State {
     upkeep: Upkeep,
     end: Option<End>,
+    /// Whether the guard has let go of it.
+    let_go: bool,
     /// Where the timer is set, if it is.
     timer: Option<Instant>,
     /// The number of the last extend. One at a time, so that the store's last word
@@ -54,6 +56,18 @@ struct State {
 enum End {
     Lost(Loss),
     /// Given back, or passed on by its nonce.
+    LetGo,
+}
+
+/// What a lease was when its guard let go of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Was {
+    /// Held: a release is owed.
+    Held,
+    /// Lost. Unless the store lost it, it is still taken there for its grace, and
+    /// a release is owed.
+    Lost(Loss),
+    /// Let go of before.
     LetGo,
 }
 
@@ -83,6 +97,7 @@ impl Held {
             state: Mutex::new(State {
                 upkeep,
                 end: None,
+                let_go: false,
                 timer: None,
                 attempt: 0,
                 asking: None,
@@ -173,17 +188,20 @@ impl Held {
         }
     }
 
-    /// Ends the lease without giving it back; `false` if it is over already.
-    pub(crate) fn let_go(&self) -> bool {
+    /// Ends the lease without giving it back, and says what it was until now.
+    pub(crate) fn let_go(&self) -> Was {
         let mut state = self.state();
-        if state.end.is_some() {
-            return false;
+        if std::mem::replace(&mut state.let_go, true) {
+            return Was::LetGo;
+        }
+        if let Some(End::Lost(why)) = state.end {
+            return Was::Lost(why);
         }
         // Nobody is told: `lost` has nothing to say about a lease given back.
         let wakers = self.end(&mut state, End::LetGo);
         drop(state);
         wake_all(wakers);
-        true
+        Was::Held
     }
 
     /// The release that is owed to the store.
@@ -213,6 +231,14 @@ impl Held {
 
     fn lose(self: &Arc<Self>, mut state: MutexGuard<'_, State>, why: Loss) {
         let wakers = self.end(&mut state, End::Lost(why));
+        // What the clock ended stays taken in the store for its grace: its holder
+        // needs that time to stop, and gives it back through the guard.
+        let is_gone = why == Loss::Gone;
+        if is_gone {
+            // Before anybody can see the loss, so that closing the client after it
+            // waits for the clean-up; the clean-up itself after the loss was told.
+            self.driver.owe();
+        }
         drop(state);
         self.driver.tell(&Event::Lost {
             name: self.name.clone(),
@@ -221,8 +247,10 @@ impl Held {
             why,
         });
         wake_all(wakers);
-        let reason = Reason::Lost(Arc::clone(self), why);
-        self.driver.spawn(self.clean_up(reason));
+        if is_gone {
+            let reason = Reason::Lost(Arc::clone(self), why);
+            self.driver.spawn_owed(self.clean_up(reason));
+        }
     }
 
     fn end(&self, state: &mut State, end: End) -> Vec<Waker> {
