@@ -188,8 +188,10 @@ macro_rules! setters {
         }
 
         /// The longest time to hold the lock for, however often it is renewed. Then
-        /// it is released, and lost with
-        /// [`Loss::MaxHold`](crate::Loss::MaxHold). No limit by default.
+        /// it is lost with [`Loss::MaxHold`](crate::Loss::MaxHold) and not renewed
+        /// any more: the lock is free once the lease is dropped or released, and if
+        /// that was forgotten, after the rest of its TTL and the grace. No limit by
+        /// default.
         pub fn max_hold(mut self, limit: std::time::Duration) -> Self {
             self.options.max_hold = Some(limit);
             self
