@@ -19,6 +19,8 @@ pub(crate) enum Flaw {
     EndsEarly,
     /// Asking again does not keep a place in the line.
     ForgetsRefresh,
+    /// The dead are waited for like the living.
+    IgnoresDeath,
     /// A handover that nobody claims does not pass on.
     KeepsHandover,
     /// What was dropped for good is not reported as a change.
@@ -88,6 +90,15 @@ impl Machine {
                 step.changed = true;
                 Ok(step)
             }
+            Some(Flaw::IgnoresDeath) => record.acquire(
+                request,
+                &View {
+                    now: view.now,
+                    floor: view.floor,
+                    session: view.session,
+                    is_dead: &|_| false,
+                },
+            ),
             Some(Flaw::KeepsHandover) => {
                 let others = |nonce: &Nonce| *nonce != request.nonce;
                 for grant in record.grants.iter_mut().filter(|g| others(&g.nonce)) {

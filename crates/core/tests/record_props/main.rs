@@ -87,6 +87,7 @@ fn every_broken_rule_is_noticed() {
         (Flaw::OneTooMany, PERMITS, &["C3"]),
         (Flaw::EndsEarly, EXCLUSIVE, &["C4"]),
         (Flaw::ForgetsRefresh, EXCLUSIVE, &["no starving"]),
+        (Flaw::IgnoresDeath, EXCLUSIVE, &["no lost hand-over"]),
         (Flaw::KeepsHandover, EXCLUSIVE, &["C4"]),
         (Flaw::HidesChange, EXCLUSIVE, &["changes are told"]),
         (Flaw::ExtendRevives, EXCLUSIVE, &["C4"]),
