@@ -1,6 +1,7 @@
 //! The engine, put together.
 
 use std::future::poll_fn;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -227,6 +228,10 @@ impl Engine for LocalEngine {
             }
             Ok(())
         })
+    }
+
+    fn lifeline(&self) -> Option<OwnedFd> {
+        self.parts().sessions.lifeline()
     }
 }
 

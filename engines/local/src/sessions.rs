@@ -103,6 +103,11 @@ impl Sessions {
         self.own.get().map(|own| Arc::clone(&own.fifo))
     }
 
+    /// A copy of what keeps the own session alive.
+    pub(crate) fn lifeline(&self) -> Option<OwnedFd> {
+        self.own.get()?.fifo.try_clone().ok()
+    }
+
     /// Whether a session is known to be dead.
     pub(crate) fn is_dead(&self, session: SessionId) -> bool {
         self.current() != Some(session) && matches!(self.find(session), Peer::Dead)

@@ -119,6 +119,7 @@ fn spec(command: Vec<OsString>, held: &Held, opened: &Opened, on_lost: OnLost) -
         program: words.next().unwrap_or_default(),
         args: words.collect(),
         env,
+        lifeline: opened.locks.engine().lifeline(),
         may_resume: Box::new(move || {
             on_lost == OnLost::Warn || lock(&held).as_ref().is_some_and(Lease::is_valid)
         }),

@@ -1,5 +1,6 @@
 //! A process group, and signals to all of it.
 
+use std::fs;
 use std::process::Child;
 
 use nix::sys::signal::Signal;
@@ -50,10 +51,36 @@ impl Group {
         self.send(Signal::SIGKILL);
     }
 
+    /// Whether any member still runs. A dead one that nobody has reaped counts as
+    /// dead here: in a container there may be nobody to reap it.
+    pub(super) fn is_alive(self) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let Ok(processes) = fs::read_dir("/proc") else {
+            return true;
+        };
+        processes
+            .flatten()
+            .filter_map(|process| fs::read_to_string(process.path().join("stat")).ok())
+            .any(|stat| runs_in(&stat, self.0.as_raw_nonzero().get()))
+    }
+
     /// Whether the group has no member left, dead but unreaped ones included.
     pub(super) fn is_empty(self) -> bool {
         process::test_kill_process_group(self.0) == Err(Errno::SRCH)
     }
+}
+
+/// Whether `/proc/PID/stat` tells of a live process in a group.
+fn runs_in(stat: &str, group: i32) -> bool {
+    // The name, in parentheses, may hold anything.
+    let mut fields = stat
+        .rsplit_once(')')
+        .map_or("", |(_, rest)| rest)
+        .split_whitespace();
+    let is_dead = matches!(fields.next(), None | Some("Z" | "X"));
+    !is_dead && fields.nth(1).and_then(|id| id.parse().ok()) == Some(group)
 }
 
 #[cfg(test)]
@@ -61,7 +88,7 @@ mod tests {
     use std::os::unix::process::{CommandExt, ExitStatusExt};
     use std::process::{Command, Stdio};
 
-    use super::Group;
+    use super::{Group, runs_in};
 
     #[test]
     fn ids_that_mean_something_else_are_refused() {
@@ -81,9 +108,20 @@ mod tests {
             .expect("sleep can be started");
         let group = Group::led_by(&child);
         assert!(!group.is_empty());
+        assert!(group.is_alive());
         group.kill();
         let status = child.wait().expect("the child can be waited for");
         assert_eq!(status.signal(), Some(9));
         assert!(group.is_empty());
+        assert!(!group.is_alive());
+    }
+
+    #[test]
+    fn the_state_and_group_of_a_process_are_read() {
+        assert!(runs_in("7 (sh) S 1 42 42 0 -1", 42));
+        assert!(runs_in("7 (a) Z 1) R 1 42 42 0 -1", 42));
+        assert!(!runs_in("7 (sh) S 1 41 42 0 -1", 42));
+        assert!(!runs_in("7 (sh) Z 1 42 42 0 -1", 42));
+        assert!(!runs_in("", 42));
     }
 }

@@ -6,15 +6,21 @@
 //! hold open, and then kills the group. When the job ends in order, the guard
 //! is killed before the group's id can be used again.
 //!
+//! The guard also has the lifeline open, if there is one. So the lock stays taken
+//! after our death until the group is dead, and no two jobs overlap.
+//!
 //! If we are killed, the group's id stays in use for as long as a member
 //! lives. Only when none lives can it be given to another group, and then only
 //! after a full round of process ids within the moment between our death and
 //! the guard's signal.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process;
 
@@ -22,6 +28,11 @@ use super::group::Group;
 
 /// The hidden first argument that makes this executable a guard.
 const VERB: &str = "__guard";
+
+/// How long a killed group may take to die; a process in the midst of a slow disk
+/// access takes longer, and then the lock is free before.
+const DYING: Duration = Duration::from_secs(5);
+const DYING_STEP: Duration = Duration::from_millis(1);
 
 /// A guard process, or none if it could not be started. Dropping it ends the
 /// guard without harm to the group.
@@ -33,14 +44,16 @@ impl Guard {
     ///
     /// A failure is no reason to end a healthy job: without a guard, the
     /// command itself still dies with us.
-    pub(super) fn start(group: Group) -> Guard {
+    pub(super) fn start(group: Group, lifeline: Option<OwnedFd>) -> Guard {
+        // Just to be open there; nothing is written.
+        let lifeline = lifeline.map_or_else(Stdio::null, Stdio::from);
         let guard = executable().and_then(|executable| {
             Command::new(executable)
                 .arg0("leasehold")
                 .arg(VERB)
                 .arg(group.id().to_string())
                 .stdin(Stdio::piped())
-                .stdout(Stdio::null())
+                .stdout(lifeline)
                 .stderr(Stdio::null())
                 .spawn()
         });
@@ -91,9 +104,19 @@ pub(crate) fn guard_main(group: i32) -> ExitCode {
     match io::copy(&mut io::stdin().lock(), &mut io::sink()) {
         Ok(_) => {
             group.kill();
+            await_death(group);
             ExitCode::SUCCESS
         }
         // Nothing is known about the job then.
         Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Waits until the group, which was sent SIGKILL, is dead: its exit lets go of the
+/// lifeline.
+fn await_death(group: Group) {
+    let started = Instant::now();
+    while group.is_alive() && started.elapsed() < DYING {
+        thread::sleep(DYING_STEP);
     }
 }

@@ -33,7 +33,8 @@
 //! Ctrl-Z; then we stop too, with our group, and carry on together.
 //!
 //! **Death.** If this process dies in any way, SIGKILL included, the command is
-//! killed by the kernel (Linux), and the rest of its group by the [`guard`].
+//! killed by the kernel (Linux), and the rest of its group by the [`guard`],
+//! before the lock is free for others where the engine has a lifeline for that.
 //! The guard starts [`GUARD_DELAY`] after the command, so that short commands
 //! do not pay for it; in that first moment only the command itself is killed,
 //! not what it has started. The guard does not run where the executable of
@@ -55,6 +56,7 @@ mod spec;
 mod stop;
 mod terminal;
 
+use std::os::fd::OwnedFd;
 use std::process::Child;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
@@ -86,6 +88,7 @@ pub(crate) struct Job {
     child: Child,
     group: Group,
     started: Instant,
+    lifeline: Option<OwnedFd>,
     guard: Option<Guard>,
 }
 
@@ -99,7 +102,7 @@ impl Job {
     ///
     /// No command is running after any of them: the command was not found or
     /// could not be executed, or a signal had arrived before.
-    pub(crate) fn spawn(spec: JobSpec, signals: &Signals) -> Result<Job, SpawnError> {
+    pub(crate) fn spawn(mut spec: JobSpec, signals: &Signals) -> Result<Job, SpawnError> {
         let shared = Arc::clone(signals.shared());
         // Held until the job is registered, so that a signal is either seen
         // here, and the command not started, or sent on to the command.
@@ -129,6 +132,7 @@ impl Job {
             child,
             group,
             started: Instant::now(),
+            lifeline: spec.lifeline.take(),
             guard: None,
         })
     }
@@ -176,7 +180,7 @@ impl Job {
             let guard_in = GUARD_DELAY.saturating_sub(self.started.elapsed());
             if self.guard.is_none() && guard_in.is_zero() {
                 drop(state);
-                self.guard = Some(Guard::start(self.group));
+                self.guard = Some(Guard::start(self.group, self.lifeline.take()));
                 state = shared.lock();
                 continue;
             }

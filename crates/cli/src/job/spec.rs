@@ -1,6 +1,7 @@
 //! What to run.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -13,6 +14,9 @@ pub(crate) struct JobSpec {
     pub(crate) args: Vec<OsString>,
     /// Variables set on top of our own environment.
     pub(crate) env: Vec<(OsString, OsString)>,
+    /// What keeps the lock taken for as long as any process has it open. The guard
+    /// gets it, and lets go when the group is dead.
+    pub(crate) lifeline: Option<OwnedFd>,
     /// Asked when this process continues after it was stopped together with
     /// the command (Ctrl-Z, then `fg`): may the command continue too? If not,
     /// it stays stopped, to be ended by [`JobControl::end_by`]. This is where

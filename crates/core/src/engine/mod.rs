@@ -119,4 +119,15 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// [`Error::Unsupported`] where the engine cannot watch.
     fn changed<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// A file that keeps this client's leases alive for as long as any process has
+    /// it open, on engines that tell a client's death by its open files; `None` on
+    /// others, and before the first lease.
+    ///
+    /// Whoever must do something between the death of this process and the next
+    /// grant holds a copy until it is done. The TTL counts all the same.
+    #[cfg(unix)]
+    fn lifeline(&self) -> Option<std::os::fd::OwnedFd> {
+        None
+    }
 }

@@ -5,7 +5,7 @@ use nix::unistd::Pid;
 use std::os::unix::process::CommandExt;
 
 use crate::process::{await_guard, gone, is_alive, send, stat};
-use crate::support::{Running, run};
+use crate::support::{Running, eventually, run, status};
 
 #[test]
 fn the_command_dies_with_leasehold_from_its_first_moment() {
@@ -31,6 +31,38 @@ fn grandchildren_die_too() {
     gone(child);
     gone(grandchild);
     gone(guard);
+}
+
+#[test]
+fn the_lock_is_free_only_when_the_whole_group_is_dead() {
+    for _ in 0..5 {
+        let script = "for i in 1 2 3 4 5 6 7 8 9 10; do (trap '' TERM HUP; exec sleep 100) & \
+                      echo $!; done; wait";
+        let mut running = Running::start(run(&["--ttl", "10m"], &["sh", "-c", script]));
+        let group: Vec<i32> = (0..10).map(|_| running.pid_line()).collect();
+        await_guard(running.pid());
+        let waiting = Running::start(run(&["-q"], &["sh", "-c", &count_living(&group)]));
+        eventually("it waits", || {
+            status("x")["waiters"]
+                .as_array()
+                .is_some_and(|w| w.len() == 1)
+        });
+        running.signal(Signal::SIGKILL);
+        let mut waiting = waiting;
+        assert_eq!(waiting.line(), "living:");
+        assert_eq!(waiting.end().code(), Some(0));
+    }
+}
+
+/// A shell script that says which of these processes run.
+fn count_living(pids: &[i32]) -> String {
+    let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
+    format!(
+        "living=; for p in {}; do
+           read -r stat </proc/$p/stat && case \"${{stat##*) }}\" in Z*) ;; *) living=\"$living $p\" ;; esac
+         done 2>/dev/null; echo living:$living",
+        pids.join(" ")
+    )
 }
 
 #[test]
