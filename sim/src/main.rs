@@ -29,12 +29,15 @@ mod state;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    println!("{:<44} {:>12} {:>7} {:>8}", "scope", "states", "depth", "seconds");
+    println!(
+        "{:<50} {:>10} {:>6} {:>8}",
+        "scope", "states", "depth", "seconds"
+    );
     let mut sound = true;
     for scope in cases::SCOPES {
-        let checked = cases::check(*scope, machine::Machine::SHIPPED);
+        let checked = cases::check(*scope, machine::Machine::SHIPPED, true);
         println!(
-            "{:<44} {:>12} {:>7} {:>8.1}  {}",
+            "{:<50} {:>10} {:>6} {:>8.1}  {}",
             scope.name,
             checked.states,
             checked.depth,
@@ -43,11 +46,17 @@ fn main() -> ExitCode {
         );
         sound &= checked.wrong.is_empty();
     }
-    println!("\n{:<44} noticed as", "broken rule");
-    for (flaw, scope, rule) in cases::FLAWS {
-        let checked = cases::check(*scope, machine::Machine::with(*flaw));
-        println!("{:<44} {}", format!("{flaw:?}"), checked.wrong.join(", "));
-        sound &= checked.wrong.contains(rule);
+    println!("\n{:<50} noticed as", "rule broken on purpose");
+    let by_rules = cases::FLAWS.iter().map(|case| (case, true));
+    let as_seen = cases::SEEN.iter().map(|case| (case, false));
+    for ((flaw, scope, expected), by_rules) in by_rules.chain(as_seen) {
+        let checked = cases::check(*scope, machine::Machine::with(*flaw), by_rules);
+        println!("{:<50} {}", format!("{flaw:?}"), checked.wrong.join(", "));
+        sound &= checked.wrong.contains(expected);
     }
-    if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

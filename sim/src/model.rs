@@ -9,13 +9,16 @@ use stateright::{Model, Property};
 
 use crate::machine::Machine;
 use crate::rules::{Before, Violation, ensure, extend_is_right, may_join};
-use crate::scope::{CLIENTS, GRACE, INTERVAL, Scope, TTL, relies_for, ttl};
+use crate::scope::{CLIENTS, INTERVAL, Scope, UNIT, relies_for, ttl};
 use crate::state::{Body, Client, Id, NOW, State, Stray, session};
 
 /// One lock, its clients, and the machine that keeps it.
 pub(crate) struct Lock {
     pub(crate) scope: Scope,
-    pub(crate) machine: Machine,
+    machine: Machine,
+    /// Whether every step is checked against the rules, or only what holders rely
+    /// on and who is served.
+    by_rules: bool,
     name: LockName,
 }
 
@@ -54,16 +57,23 @@ pub(crate) enum Fate {
 type Outcome = Result<(), Violation>;
 
 impl Lock {
-    pub(crate) fn new(scope: Scope, machine: Machine) -> Self {
+    pub(crate) fn new(scope: Scope, machine: Machine, by_rules: bool) -> Self {
         Self {
             scope,
             machine,
-            name: "lock".parse().unwrap_or_else(|_| unreachable!("a valid name")),
+            by_rules,
+            name: "lock"
+                .parse()
+                .unwrap_or_else(|_| unreachable!("a valid name")),
         }
     }
 
     pub(crate) fn modes(&self) -> [Mode; CLIENTS] {
         self.scope.clients.map(|client| client.mode)
+    }
+
+    fn judge(&self, check: impl FnOnce() -> Outcome) -> Outcome {
+        if self.by_rules { check() } else { Ok(()) }
     }
 
     fn act(&self, state: &mut State, action: Action) -> Outcome {
@@ -82,7 +92,7 @@ impl Lock {
             Action::Die(client) => state.clients[client] = Client::Dead,
             Action::Break => self.break_lock(state)?,
             Action::Collect => self.collect(state)?,
-            Action::Tick => state.tick(),
+            Action::Tick => state.tick(self.scope.ttl),
         }
         Ok(())
     }
@@ -104,8 +114,10 @@ impl Lock {
             return Ok(());
         }
         let lost = self.carry_out(state, request, fate != Fate::AnswerLost)?;
-        ensure(!(relied && lost), "C4", || {
-            format!("{body:?} lost a valid lease")
+        self.judge(|| {
+            ensure(!(relied && lost), "C4", || {
+                format!("{body:?} lost a valid lease")
+            })
         })
     }
 
@@ -129,21 +141,19 @@ impl Lock {
         match body {
             Body::Acquire => {
                 let request = self.request(id);
-                let is_relied = matches!(state.clients[id.client], Client::Holding(of, _) if of == id);
                 let answer = self.step(state, Some((id, body)), |record, view| {
                     self.machine.acquire(record, &request, view)
                 })?;
                 let held = matches!(answer, Acquired::Granted(_));
-                self.is_true(state, nonce, &answer)?;
+                self.judge(|| self.is_true(state, nonce, &answer))?;
                 match answer {
-                    Acquired::Granted(_) => match relies(state, TTL) {
+                    Acquired::Granted(_) => match relies(state, self.scope.ttl) {
                         Some(left) => client(state, Client::Holding(id, left)),
                         None => client(state, Client::Asking(id)),
                     },
                     Acquired::Queued(_) => client(state, Client::Asking(id)),
                     Acquired::Busy(_) => client(state, Client::Idle),
                 }
-                ensure(held || !is_relied, "C4", || "a valid lease was denied".to_owned())?;
                 Ok(!held)
             }
             Body::Extend(units) => {
@@ -156,7 +166,7 @@ impl Lock {
                 let answer = self.step(state, Some((id, body)), |record, view| {
                     Ok(self.machine.extend(record, &request, view))
                 })?;
-                extend_is_right(nonce, NOW, &before, &state.record, answer)?;
+                self.judge(|| extend_is_right(nonce, NOW, &before, &state.record, answer))?;
                 match (answer, state.clients[id.client]) {
                     // It gives the rest of it back, or asks anew.
                     (Extended::Lost, _) => client(state, Client::Asking(id)),
@@ -175,7 +185,11 @@ impl Lock {
                 })?;
                 let gone = !state.record.grants.iter().any(|g| g.nonce == nonce)
                     && !state.record.waiters.iter().any(|w| w.nonce == nonce);
-                ensure(gone, "answers are true", || "released and still there".to_owned())?;
+                self.judge(|| {
+                    ensure(gone, "answers are true", || {
+                        "released and still there".to_owned()
+                    })
+                })?;
                 Ok(answer == Released::AlreadyLost)
             }
         }
@@ -195,7 +209,9 @@ impl Lock {
                 !record.waiters.is_empty() || !may_join(mode, &held)
             }
         };
-        ensure(truth, "answers are true", || format!("{answer:?} of {record:?}"))
+        ensure(truth, "answers are true", || {
+            format!("{answer:?} of {record:?}")
+        })
     }
 
     fn request(&self, id: Id) -> AcquireRequest {
@@ -205,8 +221,8 @@ impl Lock {
             nonce: id.nonce(),
             owner: "someone".into(),
             mode: profile.mode,
-            ttl: ttl(TTL),
-            grace: GRACE,
+            ttl: ttl(self.scope.ttl),
+            grace: UNIT * u32::from(self.scope.grace),
             lifetime: match profile.detached {
                 true => Lifetime::Detached,
                 false => Lifetime::Process,
@@ -250,7 +266,7 @@ impl Lock {
                 ..before(state, None, &is_dead)
             };
             let mut rules = state.rules.clone();
-            rules.step(&before, &settled, true, None)?;
+            self.judge(|| rules.step(&before, &settled, true, None))?;
             state.rules = rules;
             state.floor = self.machine.fold(&settled, state.floor);
             state.record = Record::new();
@@ -280,7 +296,7 @@ impl Lock {
         let mut before = before(state, asker, &is_dead);
         before.hands_over &= step.changed || !before.gives_up;
         let mut rules = state.rules.clone();
-        rules.step(&before, &after, step.changed, Some(&step.hints))?;
+        self.judge(|| rules.step(&before, &after, step.changed, Some(&step.hints)))?;
         state.rules = rules;
         state.record = after;
         Ok(step.answer)
@@ -318,11 +334,11 @@ impl Model for Lock {
         if state.broken.is_some() {
             return;
         }
-        let fates: &[Fate] = match (self.scope.strays, state.stray) {
-            (true, None) => &[Fate::Answered, Fate::AnswerLost, Fate::Doubled, Fate::Late],
-            _ => &[Fate::Answered, Fate::AnswerLost],
-        };
         for (at, client) in state.clients.into_iter().enumerate() {
+            let fates: &[Fate] = match (at == 0, state.stray) {
+                (true, None) => &[Fate::Answered, Fate::AnswerLost, Fate::Doubled, Fate::Late],
+                _ => &[Fate::Answered, Fate::AnswerLost],
+            };
             let bodies: &[Body] = match client {
                 Client::Dead => continue,
                 Client::Idle => &[Body::Acquire],
@@ -330,17 +346,18 @@ impl Model for Lock {
                 Client::Holding(..) => &[
                     Body::Acquire,
                     Body::Extend(1),
-                    Body::Extend(TTL),
+                    Body::Extend(self.scope.ttl),
                     Body::Release,
                 ],
             };
             let id = client.id().or_else(|| state.fresh(at));
-            for (id, &body) in id.into_iter().flat_map(|id| bodies.iter().map(move |b| (id, b))) {
+            for (id, &body) in id
+                .into_iter()
+                .flat_map(|id| bodies.iter().map(move |b| (id, b)))
+            {
                 actions.extend(fates.iter().map(|&fate| Action::Send(id, body, fate)));
             }
-            if self.scope.deaths {
-                actions.push(Action::Die(at));
-            }
+            actions.push(Action::Die(at));
         }
         if state.stray.is_some() {
             actions.extend([
@@ -349,16 +366,13 @@ impl Model for Lock {
                 Action::Lose,
             ]);
         }
-        if self.scope.breaks {
-            actions.push(Action::Break);
-        }
-        actions.extend([Action::Collect, Action::Tick]);
+        actions.extend([Action::Break, Action::Collect, Action::Tick]);
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut next = last.clone();
         if let Err(violation) = self.act(&mut next, action) {
-            next.broken = Some(violation.rule);
+            next.broken = Some(violation);
         }
         next.normalize();
         (next != *last).then_some(next)

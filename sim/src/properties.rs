@@ -68,7 +68,7 @@ fn served_in_the_end(lock: &Lock, state: &State) -> bool {
         state.stray = None;
         (0..UNITS).any(|_| {
             let quiet = one_unit(lock, &mut state, silent);
-            state.tick();
+            state.tick(lock.scope.ttl);
             quiet
         })
     })

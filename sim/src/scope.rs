@@ -1,6 +1,10 @@
-//! What is checked: which clients, which kinds of request, how long things last.
+//! What is checked: which clients, and how long things last.
 //!
-//! Time goes by whole units. With a TTL of two units and a grace of one, a holder
+//! In every scope any answer may get lost, any client may die, and the lock may be
+//! broken or collected at any moment. Requests that come late or twice come from
+//! the first client only, one at a time; with all three the states are too many.
+//!
+//! Time goes by whole units. With the usual TTL of two units and grace of one, a holder
 //! relies on its lease at ages 0 and 1, may extend it up to 2, blocks others up
 //! to 3, and is gone at 4. A waiter is in the line for certain for one unit after
 //! it asked, and out of it after two.
@@ -15,28 +19,19 @@ pub(crate) const CLIENTS: usize = 3;
 /// One unit of time.
 pub(crate) const UNIT: Duration = Duration::from_secs(1);
 
-/// The longest TTL, which acquires ask for, in units. Extends ask for this or for
-/// one unit.
-pub(crate) const TTL: u8 = 2;
-
-/// The grace.
-pub(crate) const GRACE: Duration = UNIT;
-
 /// How often waiters promise to ask again. Two and a half intervals are one unit.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(400);
 
-/// One set of clients and what may happen to them.
+/// One set of clients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scope {
     /// For the table.
     pub(crate) name: &'static str,
     pub(crate) clients: [Profile; CLIENTS],
-    /// Requests that come late or twice.
-    pub(crate) strays: bool,
-    /// Processes that die.
-    pub(crate) deaths: bool,
-    /// Locks broken by hand.
-    pub(crate) breaks: bool,
+    /// The TTL that acquires ask for, in units. Extends ask for this or for one.
+    pub(crate) ttl: u8,
+    /// The grace, in units.
+    pub(crate) grace: u8,
 }
 
 /// What one client does.
@@ -83,6 +78,8 @@ pub(crate) fn ttl(units: u8) -> Ttl {
 pub(crate) fn relies_for(units: u8, age: u8) -> Option<u8> {
     let slow = |units: u8| Instant::from_start(UNIT * u32::from(units) * 99 / 100);
     let deadline = Deadline::of(slow(0), ttl(units));
-    let last = (0..=units).rev().find(|&at| !deadline.has_passed(slow(at)))?;
+    let last = (0..=units)
+        .rev()
+        .find(|&at| !deadline.has_passed(slow(at)))?;
     last.checked_sub(age)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use leasehold_core::record::Record;
 use leasehold_core::{Mode, Nonce, SessionId, StoreTime, Token};
 
-use crate::rules::Rules;
+use crate::rules::{Rules, Violation};
 use crate::scope::{CLIENTS, UNIT};
 
 /// The store's clock in every state; what is dated before it moves instead.
@@ -26,7 +26,7 @@ pub(crate) struct State {
     pub(crate) stray: Option<Stray>,
     pub(crate) rules: Rules,
     /// The first rule broken on the way here.
-    pub(crate) broken: Option<&'static str>,
+    pub(crate) broken: Option<Violation>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,7 +113,7 @@ impl State {
     }
 
     /// One unit of time passes.
-    pub(crate) fn tick(&mut self) {
+    pub(crate) fn tick(&mut self, ttl: u8) {
         for client in &mut self.clients {
             if let Client::Holding(id, left) = *client {
                 *client = match left.checked_sub(1) {
@@ -124,7 +124,7 @@ impl State {
         }
         if let Some(stray) = &mut self.stray {
             // Beyond the TTL it makes no difference.
-            stray.age = (stray.age + 1).min(crate::scope::TTL);
+            stray.age = (stray.age + 1).min(ttl);
         }
         let age = |at: StoreTime| at.as_micros() - micros(UNIT);
         let earlier = |at: StoreTime| StoreTime::from_micros(age(at));
@@ -244,7 +244,7 @@ impl Hash for State {
         for waiter in &self.record.waiters {
             (waiter.nonce, waiter.refreshed).hash(to);
         }
-        (self.clients, self.stray, self.broken).hash(to);
+        (self.clients, self.stray, &self.broken).hash(to);
         self.rules.hash(to);
     }
 }

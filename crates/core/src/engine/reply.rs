@@ -37,7 +37,7 @@ pub struct Queued {
 /// The answer to an extend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extended {
-    /// The grant lasts its new TTL from the request on.
+    /// The grant lasts at least its new TTL from the request on.
     Extended,
     /// The store has no live grant of this nonce.
     Lost,
