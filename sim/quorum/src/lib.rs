@@ -17,8 +17,10 @@
 //! * [`server`]: what a server does with a request.
 //! * [`log`]: the log and its digest.
 
+mod client;
 pub mod invariants;
 pub mod log;
+mod network;
 pub mod server;
 pub mod timed;
 pub mod untimed;

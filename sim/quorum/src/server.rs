@@ -79,12 +79,7 @@ fn execute_on(
     }
 }
 
-fn execute_join(
-    node: &mut Node,
-    run_id: RunId,
-    command: JoinCommand,
-    now: StoreTime,
-) -> JoinReply {
+fn execute_join(node: &mut Node, run_id: RunId, command: JoinCommand, now: StoreTime) -> JoinReply {
     match command {
         JoinCommand::Inspect => node.inspect(now),
         JoinCommand::Notice { ticket } => node.notice(run_id, ticket, now),

@@ -37,6 +37,19 @@ pub struct Setup {
     pub events: usize,
 }
 
+impl Setup {
+    /// A small world, in which everything happens soon.
+    #[must_use]
+    pub const fn of(nodes: usize) -> Self {
+        Self {
+            nodes,
+            clients: 4,
+            names: 1,
+            events: 300,
+        }
+    }
+}
+
 /// Plays one run.
 #[must_use]
 pub fn run(setup: Setup, seed: u64, keep_log: bool) -> Run {
@@ -112,6 +125,8 @@ struct World {
     log: Log,
     setup: Setup,
     weights: Weights,
+    /// Nodes keep all they have answered across a restart, and are declared to.
+    durable: bool,
     quorum: Quorum,
     names: Vec<LockName>,
     nodes: Vec<Node>,
@@ -137,23 +152,25 @@ impl World {
     fn new(setup: Setup, seed: u64, keep_log: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let weights = Weights {
-            deliver: 60,
+            deliver: 150,
             lose: [0, 1, 4][rng.usize(0..3)],
             double: [0, 0, 2][rng.usize(0..3)],
             expire: [1, 4, 10][rng.usize(0..3)],
             forget: [0, 1][rng.usize(0..2)],
-            crash: [0, 1, 3, 6][rng.usize(0..4)],
-            join: 12,
+            crash: [0, 1, 2, 4][rng.usize(0..4)],
+            join: 20,
             client: 12,
         };
         let names: Vec<_> = (0..setup.names)
             .filter_map(|i| LockName::new(format!("lock-{i}")).ok())
             .collect();
+        let durable = rng.u8(0..5) == 0;
         let mut world = Self {
             rng,
             log: Log::new(keep_log),
             setup,
             weights,
+            durable,
             quorum: Quorum::of(setup.nodes).expect("1 to 9 nodes"),
             names,
             nodes: Vec::new(),
@@ -274,6 +291,7 @@ impl World {
             1 => self.snapshots[node] = self.nodes[node].snapshot(),
             _ => {
                 let data = match how {
+                    _ if self.durable => self.nodes[node].snapshot(),
                     2 => self.snapshots[node].clone(),
                     _ => Data::default(),
                 };
@@ -299,8 +317,10 @@ impl World {
                 } else {
                     Err(Failure::Lost)
                 };
-                self.log
-                    .line(format_args!("{} {:?} {answer:?}", message.node, message.request));
+                self.log.line(format_args!(
+                    "{} {:?} {answer:?}",
+                    message.node, message.request
+                ));
                 message.answer = Some(answer);
                 self.messages.push(message);
                 Ok(())
@@ -310,8 +330,10 @@ impl World {
 
     fn answered(&mut self, message: &Message, answer: Result<Answer, Failure>) -> Checked {
         let node = NodeId::new(message.node).expect("a node");
-        self.log
-            .line(format_args!("{:?} hears {node}: {answer:?}", message.sender));
+        self.log.line(format_args!(
+            "{:?} hears {node}: {answer:?}",
+            message.sender
+        ));
         match message.sender {
             Sender::Join(joining, id) => {
                 let reply = answer.map(|answer| match answer {
@@ -471,8 +493,10 @@ impl World {
             patience: Duration::from_secs(1),
         };
         let (acquire, step) = Acquire::start(plan, start());
-        self.log
-            .line(format_args!("client {client} wants {name}: {:?}", step.send));
+        self.log.line(format_args!(
+            "client {client} wants {name}: {:?}",
+            step.send
+        ));
         let at = self.begin(client, name, None, Machine::Acquire(acquire));
         self.acquire_step(at, step)
     }
@@ -481,9 +505,9 @@ impl World {
         self.leases[client] = None;
         let (name, nonce) = (self.ops[lease].name, self.ops[lease].nonce);
         let patience = Duration::from_secs(1);
-        let ends = start().saturating_add(Ttl::MAX.get());
+        let hold = Ttl::MAX.get();
         let (release, step) =
-            Release::start(self.quorum, self.quorum.all(), patience, ends, start());
+            Release::start(self.quorum, self.quorum.all(), hold, patience, start());
         let at = self.begin(client, name, Some(nonce), Machine::Release(release));
         self.plain_step(at, step);
     }
@@ -546,7 +570,7 @@ impl World {
     fn cancel(&mut self, at: usize) -> Checked {
         match &mut self.ops[at].machine {
             Machine::Acquire(acquire) => {
-                let step = acquire.cancel();
+                let step = acquire.cancel(start());
                 self.acquire_step(at, step)
             }
             _ => Ok(()),
@@ -571,7 +595,7 @@ impl World {
             quorum: self.quorum,
             node: NodeId::new(node).expect("a node"),
             max_ttl: Ttl::MAX.get(),
-            durable: false,
+            durable: self.durable,
             fresh: false,
             era: true,
             ticket: Nonce::from_bytes(self.id()),

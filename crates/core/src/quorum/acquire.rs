@@ -151,9 +151,9 @@ impl Acquire {
     }
 
     /// The caller went away. Also after a grant that nobody took.
-    pub fn cancel(&mut self) -> AcquireStep {
+    pub fn cancel(&mut self, now: Instant) -> AcquireStep {
         match self.phase {
-            Phase::Asking | Phase::Granted => self.fail(AcquireOutcome::Cancelled),
+            Phase::Asking | Phase::Granted => self.fail(AcquireOutcome::Cancelled, now),
             Phase::CleaningUp(_) => Step::none(),
         }
     }
@@ -178,6 +178,12 @@ impl Acquire {
             Phase::Granted => true,
             Phase::CleaningUp(release) => release.is_done(),
         }
+    }
+
+    /// Whether it came to nothing and its keys are being, or were, released.
+    #[must_use]
+    pub const fn is_cleaning_up(&self) -> bool {
+        matches!(self.phase, Phase::CleaningUp(_))
     }
 
     /// What became of each node, by its place.
@@ -211,7 +217,7 @@ impl Acquire {
         if let Some((token, on)) = self.agreed() {
             // Validity is judged last: agreement may have taken too long (C2).
             if self.deadline.has_passed(now) {
-                return self.fail(AcquireOutcome::TooLate);
+                return self.fail(AcquireOutcome::TooLate, now);
             }
             self.phase = Phase::Granted;
             return Step {
@@ -227,7 +233,7 @@ impl Acquire {
         let waiting = self.nodes(|fate| *fate == Fate::Waiting);
         let unasked = self.unasked();
         if holders.or(waiting).or(unasked).len() < needed || now >= self.give_up_at() {
-            return self.fail(self.reason());
+            return self.fail(self.reason(), now);
         }
         if !unasked.is_empty() && (holders.or(waiting).len() < needed || now >= self.hedge_at()) {
             return self.ask(unasked);
@@ -276,11 +282,9 @@ impl Acquire {
     }
 
     /// Gives up, and releases wherever our key is or may be.
-    fn fail(&mut self, outcome: AcquireOutcome) -> AcquireStep {
-        // The keys run out by themselves, on clocks as far off as the margin.
-        let hold = self.plan.hold;
-        let ends = self.sent.saturating_add(self.plan.patience + hold + hold / 100);
-        let (release, step) = Release::clean_up(self.plan.quorum, self.may_hold(), ends);
+    fn fail(&mut self, outcome: AcquireOutcome, now: Instant) -> AcquireStep {
+        let (nodes, hold) = (self.may_hold(), self.plan.hold);
+        let (release, step) = Release::clean_up(self.plan.quorum, nodes, hold, now);
         self.phase = Phase::CleaningUp(release);
         Step {
             send: step.send,

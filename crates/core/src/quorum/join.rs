@@ -309,7 +309,8 @@ impl Join {
         self.own.longest = longest;
         let mark = others().map(|m| m.mark).fold(self.own.mark, Ord::max);
         if voting.len() >= self.plan.quorum.size() {
-            let floor = mark.saturating_add(LEAP);
+            let leap = if made(Mutation::NoLeap) { 1 } else { LEAP };
+            let floor = mark.saturating_add(leap);
             if made(Mutation::NoRaise) {
                 return self.install(JoinEvent::Rejoined { floor }, floor);
             }

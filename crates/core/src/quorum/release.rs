@@ -34,7 +34,9 @@ enum Slot {
 }
 
 /// A release: sent to every node at once, answered at the quorum, and kept up
-/// for the stragglers until they answer or their keys have run out.
+/// for the stragglers until they answer or their keys have run out. A release
+/// under way on a connection that stands is waited for: it will be answered, or
+/// the connection will break.
 ///
 /// Dropping it stops the resending and nothing else.
 #[derive(Clone, Debug)]
@@ -46,7 +48,9 @@ pub struct Release {
     /// When the caller is told `Indeterminate`; `None` once it has an answer, or
     /// if nobody asked.
     give_up_at: Option<Instant>,
-    /// When every key has run out by itself.
+    /// How long a node keeps the key, on a clock as slow as the margin allows.
+    hold: Duration,
+    /// When every key has run out by itself, so that nothing need be sent again.
     ends: Instant,
 }
 
@@ -55,33 +59,40 @@ type ReleaseStep = Step<Command, ReleaseOutcome>;
 impl Release {
     /// Releases a lease on these nodes: all that were ever asked for it.
     ///
-    /// The caller is answered within `patience`; `ends` is when the keys have run
-    /// out by themselves, beyond which nothing is sent again.
+    /// The caller is answered within `patience`. `hold` is the longest that a node
+    /// was asked to keep the key; nothing is sent again when it has run out.
     pub fn start(
         quorum: Quorum,
         nodes: NodeSet,
+        hold: Duration,
         patience: Duration,
-        ends: Instant,
         now: Instant,
     ) -> (Self, ReleaseStep) {
-        let (mut release, mut step) = Self::clean_up(quorum, nodes, ends);
+        let (mut release, mut step) = Self::clean_up(quorum, nodes, hold, now);
         release.give_up_at = Some(now.saturating_add(patience));
         step.outcome = release.judge();
         (release, step)
     }
 
     /// Removes the keys of an acquire that came to nothing. Nobody waits for it.
-    pub(super) fn clean_up(quorum: Quorum, nodes: NodeSet, ends: Instant) -> (Self, ReleaseStep) {
+    pub(super) fn clean_up(
+        quorum: Quorum,
+        nodes: NodeSet,
+        hold: Duration,
+        now: Instant,
+    ) -> (Self, ReleaseStep) {
         let mut slots = [Slot::Idle; MAX_NODES];
         for node in nodes.iter() {
             slots[node.index()] = Slot::Sent;
         }
+        let hold = hold + hold / 100 + Duration::from_millis(2);
         let release = Self {
             quorum,
             slots,
             regranted: NodeSet::EMPTY,
             give_up_at: None,
-            ends,
+            hold,
+            ends: now.saturating_add(hold),
         };
         (release, Step::send(Command::Release, nodes))
     }
@@ -104,7 +115,13 @@ impl Release {
                 return Step::send(Command::Release, NodeSet::only(node));
             }
             Ok(reply) => Slot::Answered(reply),
-            Err(_) => Slot::Again(now.saturating_add(RESEND_AFTER)),
+            Err(failure) => {
+                // Whatever was sent before it may have been carried out until now.
+                if failure == Failure::Lost {
+                    self.ends = self.ends.max(now.saturating_add(self.hold));
+                }
+                Slot::Again(now.saturating_add(RESEND_AFTER))
+            }
         };
         Step {
             send: None,
@@ -135,7 +152,7 @@ impl Release {
         for node in self.quorum.all().iter() {
             let slot = &mut self.slots[node.index()];
             match slot {
-                Slot::Sent | Slot::Again(_) if now >= self.ends => *slot = Slot::Idle,
+                Slot::Again(_) if now >= self.ends => *slot = Slot::Idle,
                 Slot::Again(at) if *at <= now => {
                     *slot = Slot::Sent;
                     due = due.with(node);
@@ -156,7 +173,6 @@ impl Release {
     pub fn wake_at(&self) -> Option<Instant> {
         let slots = self.slots.iter().filter_map(|slot| match slot {
             Slot::Again(at) => Some((*at).min(self.ends)),
-            Slot::Sent => Some(self.ends),
             _ => None,
         });
         slots.chain(self.give_up_at).min()
@@ -205,8 +221,8 @@ mod tests {
         let (release, step) = Release::start(
             quorum,
             quorum.all(),
+            Duration::from_secs(10),
             Duration::from_millis(500),
-            at(10_000),
             at(0),
         );
         assert_eq!(step.send, Some((Command::Release, quorum.all())));
@@ -252,15 +268,24 @@ mod tests {
             release.on_tick(at(500)).outcome,
             Some(ReleaseOutcome::Indeterminate)
         );
-        assert!(!release.is_done());
-        assert_eq!(release.on_tick(at(10_000)), Step::none());
-        assert!(release.is_done());
+        // The key may have been set until the connection broke.
+        let refused = Err(Failure::NotSent);
+        assert_eq!(release.on_reply(node(0), refused, at(600)), Step::none());
+        assert!(release.on_tick(at(10_000)).send.is_some());
+        assert_eq!(release.on_reply(node(0), refused, at(10_001)), Step::none());
+        assert_eq!(release.on_tick(at(10_200)), Step::none());
+        let gone = Ok(OwnerReply::Gone);
+        for other in [node(1), node(2)] {
+            assert!(!release.is_done());
+            assert_eq!(release.on_reply(other, gone, at(20_000)), Step::none());
+        }
+        assert!(release.is_done() && release.wake_at().is_none());
     }
 
     #[test]
     fn a_grant_that_shows_up_late_is_released_again_if_the_release_missed_it() {
         let quorum = Quorum::of(3).unwrap();
-        let (mut release, _) = Release::clean_up(quorum, quorum.all(), at(1000));
+        let (mut release, _) = Release::clean_up(quorum, quorum.all(), Duration::from_secs(1), at(0));
         let again = Some((Command::Release, NodeSet::only(node(0))));
         assert_eq!(release.on_late_grant(node(0)), Step::none());
         let gone = Ok(OwnerReply::Gone);

@@ -7,6 +7,7 @@ use leasehold_core::Token;
 pub struct Tokens(Vec<Grant>);
 
 #[derive(Clone, Copy, Debug)]
+#[expect(dead_code, reason = "shown in the error")]
 struct Grant {
     asked: u64,
     decided: u64,
