@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::mutation::{Mutation, made};
 use super::{
-    AcquireReply, Command, Fate, MAX_NODES, NodeId, NodeSet, Quorum,
-    Release, Reply, Step,
+    AcquireReply, Command, Fate, MAX_NODES, NodeId, NodeSet, Quorum, Release, Reply, Step,
 };
 use crate::{Deadline, Instant, Token, Ttl};
 
@@ -252,7 +251,9 @@ impl Acquire {
         if made(Mutation::NoPromote) {
             let on = self.nodes(|fate| fate.counter().is_some());
             let greatest = self.fates.iter().filter_map(Fate::counter).max();
-            return greatest.filter(|_| on.len() >= self.needed()).map(|c| (c, on));
+            return greatest
+                .filter(|_| on.len() >= self.needed())
+                .map(|c| (c, on));
         }
         self.fates.iter().filter_map(Fate::counter).find_map(|c| {
             let on = self.nodes(|fate| fate.counter() == Some(c));
@@ -340,7 +341,8 @@ impl Acquire {
 
     fn nodes(&self, wanted: impl Fn(&Fate) -> bool) -> NodeSet {
         let all = self.plan.quorum.all().iter();
-        all.filter(|node| wanted(&self.fates[node.index()])).collect()
+        all.filter(|node| wanted(&self.fates[node.index()]))
+            .collect()
     }
 
     fn hedge_at(&self) -> Instant {

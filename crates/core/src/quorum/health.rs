@@ -274,7 +274,11 @@ mod tests {
         health.on_sent(at(2000));
         run(&mut health, at(2050));
         assert!(!health.is_usable());
-        assert!(run(&mut health, at(2600)).iter().any(|(_, c)| *c == Care::Probe));
+        assert!(
+            run(&mut health, at(2600))
+                .iter()
+                .any(|(_, c)| *c == Care::Probe)
+        );
         health.on_answer(at(2000), at(2700));
         assert!(health.is_usable());
         assert!(health.hedge_after() < Duration::from_millis(10));
@@ -318,6 +322,9 @@ mod tests {
             last = due;
             health.on_disconnected(due);
         }
-        assert_eq!(pauses, [0, 100, 200, 400, 800, 1000, 1000, 1000, 1000, 1000]);
+        assert_eq!(
+            pauses,
+            [0, 100, 200, 400, 800, 1000, 1000, 1000, 1000, 1000]
+        );
     }
 }

@@ -182,9 +182,7 @@ impl Join {
                 self.phase = Phase::Inspecting;
                 self.to_self(JoinCommand::Inspect)
             }
-            Phase::Recalling if self.is_late(now) => {
-                self.recalled(now)
-            }
+            Phase::Recalling if self.is_late(now) => self.recalled(now),
             Phase::Raising { floor, raised } if self.is_late(now) => {
                 self.raising(floor, raised, now)
             }
@@ -298,9 +296,7 @@ impl Join {
         // A lease that this node forgot was granted by a quorum; each node of it
         // took its TTL, and one of them has answered.
         let others = || self.others.iter().flatten();
-        let longest = others()
-            .map(|m| m.max_ttl)
-            .fold(self.own.longest, Ord::max);
+        let longest = others().map(|m| m.max_ttl).fold(self.own.longest, Ord::max);
         let is_old = others().any(|m| m.joined_for.is_some_and(|age| age > longest));
         let fresh = self.plan.fresh && !self.own.had_record && !is_old;
         if !fresh && self.left(longest) > Duration::ZERO {
@@ -330,7 +326,9 @@ impl Join {
         if !self.plan.era {
             return self.pause(RETRY_AFTER, Some(JoinEvent::WaitsForEra), now);
         }
-        let clock = others().map(|m| m.unix_micros).fold(self.own.unix_micros, Ord::max);
+        let clock = others()
+            .map(|m| m.unix_micros)
+            .fold(self.own.unix_micros, Ord::max);
         let floor = match mark {
             Token::NONE => era(clock),
             mark => mark.saturating_add(LEAP).max(era(clock)),

@@ -161,7 +161,10 @@ impl Release {
             }
         }
         let mut step = Step::send(Command::Release, due);
-        if self.give_up_at.is_some_and(|at| at <= now || self.is_done()) {
+        if self
+            .give_up_at
+            .is_some_and(|at| at <= now || self.is_done())
+        {
             self.give_up_at = None;
             step.outcome = Some(ReleaseOutcome::Indeterminate);
         }
@@ -285,7 +288,8 @@ mod tests {
     #[test]
     fn a_grant_that_shows_up_late_is_released_again_if_the_release_missed_it() {
         let quorum = Quorum::of(3).unwrap();
-        let (mut release, _) = Release::clean_up(quorum, quorum.all(), Duration::from_secs(1), at(0));
+        let (mut release, _) =
+            Release::clean_up(quorum, quorum.all(), Duration::from_secs(1), at(0));
         let again = Some((Command::Release, NodeSet::only(node(0))));
         assert_eq!(release.on_late_grant(node(0)), Step::none());
         let gone = Ok(OwnerReply::Gone);
