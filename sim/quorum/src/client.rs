@@ -64,6 +64,7 @@ enum Todo {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most are acquires")]
 enum Machine {
     None,
     Acquire(Acquire, bool),

@@ -81,7 +81,7 @@
 //!
 //! # What the driver does
 //!
-//! A machine says what to send ([`Step::send`]) and when to wake it; the driver
+//! A machine says what to send ([`Step`]) and when to wake it; the driver
 //! has the connections, the clock and the random bits.
 //!
 //! * One connection per node, pipelined; what one operation sends to one node
@@ -151,8 +151,8 @@ pub use join::{Join, JoinEvent, JoinPlan};
 pub use memory::{Inspection, JoinCommand, JoinReply, Recalled, RunId};
 #[cfg(feature = "mutations")]
 pub use mutation::{Mutation, mutate};
-pub use node::{DEFAULT_RETENTION, Data, Node, NodeStatus};
+pub use node::{DEFAULT_RETENTION, Data, Node};
 pub use nodes::{MAX_NODES, NodeId, NodeSet, Quorum};
 pub use proposal::Proposals;
 pub use release::{Release, ReleaseOutcome};
-pub use wire::{AcquireReply, Command, Failure, OwnerReply, PromoteReply, Reply, Step};
+pub use wire::{AcquireReply, Command, Failure, NodeStatus, OwnerReply, PromoteReply, Reply, Step};

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::mutation::{Mutation, made};
-use super::{AcquireReply, Inspection, JoinReply, OwnerReply, PromoteReply, Recalled, RunId};
+use super::{
+    AcquireReply, Inspection, JoinReply, NodeStatus, OwnerReply, PromoteReply, Recalled, RunId,
+};
 use crate::{LockName, Nonce, StoreTime, Token};
 
 /// How long a node keeps the counter of an idle name unless told otherwise.
@@ -73,15 +75,6 @@ struct Notice {
     run_id: RunId,
     ticket: Nonce,
     at: StoreTime,
-}
-
-/// A lock on one node, for people and tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeStatus {
-    /// Whose key it is, and how long it lives unless extended.
-    pub held: Option<(Nonce, Duration)>,
-    /// The last counter granted here, if the node still has it.
-    pub counter: Option<Token>,
 }
 
 impl Node {
@@ -201,11 +194,9 @@ impl Node {
         let ends = now.saturating_add(hold);
         match self.key(name, now) {
             Some(key) if key.holder == nonce => {
-                let longer = ends.max(key.ends);
-                let ends = if made(Mutation::ExtendShortens) {
-                    ends
-                } else {
-                    longer
+                let ends = match made(Mutation::ExtendShortens) {
+                    true => ends,
+                    false => ends.max(key.ends),
                 };
                 self.set_key(name, nonce, ends);
                 OwnerReply::Done
@@ -339,26 +330,23 @@ impl Node {
         }
     }
 
-    /// Lets a key run out now, whatever the clock says. For models without time.
+    /// Lets a key run out now. For models without time.
     pub fn expire_key(&mut self, name: &LockName) {
         self.data.keys.remove(name);
     }
 
-    /// Lets the counter of an idle name go now, by retention or eviction. For
-    /// models without time.
+    /// Drops a counter now, as retention or eviction may. For models without time.
     pub fn expire_fence(&mut self, name: &LockName) {
         self.data.fences.remove(name);
     }
 
     fn inspection(&self, now: StoreTime) -> Inspection {
+        let record = self.data.record;
         Inspection {
             run_id: self.run_id,
-            joined: self.data.record.map(|record| record.joined),
-            mark: self
-                .data
-                .record
-                .map_or(Token::NONE, |r| r.high.max(r.floor)),
-            max_ttl: self.data.record.map_or(Duration::ZERO, |r| r.max_ttl),
+            joined: record.map(|record| record.joined),
+            mark: record.map_or(Token::NONE, |r| r.high.max(r.floor)),
+            max_ttl: record.map_or(Duration::ZERO, |r| r.max_ttl),
             uptime: now.saturating_since(self.started),
             disturbed: self.disturbed,
             unix_micros: now.as_micros(),

@@ -78,6 +78,15 @@ pub enum OwnerReply {
     Gone,
 }
 
+/// A lock on one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Whose key it is, and how long it lives unless extended.
+    pub held: Option<(Nonce, Duration)>,
+    /// The last counter granted here, if the node still has it.
+    pub counter: Option<Token>,
+}
+
 /// Why a command had no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {

@@ -1,18 +1,21 @@
 //! Clocks within the margin, connections that keep the order and break, nodes
 //! that crash, freeze, forget and rejoin, clients that pause and die.
 
+mod care;
+mod clients;
+mod faults;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fastrand::Rng;
 use leasehold_core::quorum::{
-    AcquireOutcome, DEFAULT_RETENTION, Data, ExtendOutcome, Failure, Join, JoinCommand, JoinEvent,
-    JoinPlan, JoinReply, Node, NodeId, NodeSet, Proposals, Quorum, RunId, Step,
+    DEFAULT_RETENTION, Data, Failure, Join, Node, NodeId, Proposals, Quorum, RunId,
 };
-use leasehold_core::{Instant, LockName, Nonce};
+use leasehold_core::{LockName, Nonce};
 
 use crate::Run;
-use crate::client::{Client, Heard, Lease, Op};
+use crate::client::{Client, Heard, Op};
 use crate::invariants::{exclusion::Leases, tokens::Tokens};
 use crate::log::Log;
 use crate::network::{Clock, Host, Network, Pending};
@@ -314,176 +317,6 @@ impl World {
         }
     }
 
-    /// One input for one operation, and what follows from it.
-    fn drive(&mut self, at: usize, heard: Heard, now: Instant) -> Checked {
-        let op = &mut self.ops[at];
-        if op.dead {
-            return Ok(());
-        }
-        let (client, name) = (op.client, op.name);
-        let said = op.drive(heard, now, &mut self.clients[client].proposals, &self.names);
-        if let Some((command, to)) = said.send {
-            let request = Request::Lock {
-                name: self.names[name].clone(),
-                nonce: self.ops[at].nonce,
-                command,
-            };
-            for node in to.iter() {
-                self.post(Sender::Op(at), client, node.index(), request.clone());
-            }
-        }
-        if let Some(wake) = said.wake {
-            let due = self.clients[client].clock.truly(wake).max(self.now + 1);
-            self.at(due - self.now, Event::Wake(at));
-        }
-        if let Some(outcome) = said.acquired {
-            self.log
-                .line(format_args!("{} op {at} {outcome:?}", self.now));
-            self.acquired(at, outcome)?;
-        }
-        if let Some(outcome) = said.extended {
-            self.log
-                .line(format_args!("{} op {at} {outcome:?}", self.now));
-            self.extended(at, outcome)?;
-        }
-        if said.released {
-            self.clients[client].op = None;
-            let after = self.rng.u64(0..60_000);
-            self.at(after, Event::Act(client));
-        }
-        if said.clean {
-            self.left_behind(at)?;
-        }
-        Ok(())
-    }
-
-    fn acquired(&mut self, at: usize, outcome: AcquireOutcome) -> Checked {
-        let Op {
-            client,
-            name,
-            nonce,
-            asked,
-            ttl,
-            promoted,
-            ..
-        } = self.ops[at];
-        self.clients[client].op = None;
-        let AcquireOutcome::Granted {
-            token, deadline, ..
-        } = outcome
-        else {
-            let after = self.rng.u64(1_000..40_000);
-            self.at(after, Event::Act(client));
-            return Ok(());
-        };
-        self.grants += 1;
-        self.at_once += u64::from(!promoted);
-        self.last_grant[name] = self.now;
-        self.clients[client]
-            .proposals
-            .note(&self.names[name], token);
-        self.clients[client].lease = Some(Lease {
-            name,
-            nonce,
-            deadline,
-        });
-        self.tokens[name].granted(asked, self.now, token)?;
-        self.believe(client)?;
-        let after = self.rng.u64(0..ttl.get().as_micros() as u64 * 5 / 4);
-        self.at(after, Event::Act(client));
-        Ok(())
-    }
-
-    fn extended(&mut self, at: usize, outcome: ExtendOutcome) -> Checked {
-        let client = self.ops[at].client;
-        self.clients[client].op = None;
-        let after = self.rng.u64(0..100_000);
-        self.at(after, Event::Act(client));
-        match (outcome, &mut self.clients[client].lease) {
-            (ExtendOutcome::Extended { deadline }, Some(lease)) => {
-                lease.deadline = deadline;
-                self.believe(client)
-            }
-            (ExtendOutcome::Lost | ExtendOutcome::TooLate, Some(lease)) => {
-                self.leases[lease.name].over(lease.nonce);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// This client believes in its lease from now until its deadline.
-    fn believe(&mut self, client: usize) -> Checked {
-        let Client { clock, lease, .. } = &self.clients[client];
-        let Some(lease) = lease else {
-            return Ok(());
-        };
-        let until = clock.ends(lease.deadline);
-        self.leases[lease.name].valid(lease.nonce, self.now, until)
-    }
-
-    /// The clean-up says it is done: is it (C7)?
-    fn left_behind(&self, at: usize) -> Checked {
-        let Op { name, nonce, .. } = self.ops[at];
-        if self.restored || self.undead.contains(&nonce) {
-            return Ok(());
-        }
-        for (place, host) in self.hosts.iter().enumerate().filter(|(_, host)| host.up) {
-            let date = host.clock.date(self.now);
-            let held = host.node.status(&self.names[name], date).held;
-            if held.is_some_and(|(holder, _)| holder == nonce) {
-                return Err(format!("C7: node {place} still has the key of {nonce}"));
-            }
-        }
-        Ok(())
-    }
-
-    fn act(&mut self, client: usize) -> Checked {
-        if self.clients[client].op.is_some() {
-            return Ok(());
-        }
-        let now = self.clients[client].clock.instant(self.now);
-        let patience = Duration::from_millis(self.rng.u64(20..200));
-        let id = Nonce::from_bytes(self.id());
-        let skip = (0..self.setup.nodes)
-            .filter(|&n| !self.hosts[n].up)
-            .filter_map(NodeId::new)
-            .collect();
-        let this = &mut self.clients[client];
-        let op = match this.lease {
-            Some(lease) if lease.deadline.has_passed(now) || self.rng.u8(0..4) == 0 => {
-                this.lease = None;
-                self.leases[lease.name].over(lease.nonce);
-                Op::release(client, lease, self.quorum, patience)
-            }
-            Some(lease) if self.rng.u8(0..12) == 0 => {
-                // Dies; another starts in its place.
-                self.log
-                    .line(format_args!("{} client {client} dies", self.now));
-                this.lease = None;
-                self.leases[lease.name].over(lease.nonce);
-                let mine = self.ops.iter_mut().filter(|op| op.client == client);
-                mine.for_each(|op| op.dead = true);
-                self.at(1_000, Event::Act(client));
-                return Ok(());
-            }
-            Some(lease) => Op::extend(client, lease, &mut self.rng, self.quorum, skip, patience),
-            None => {
-                let name = self.rng.usize(0..self.setup.names);
-                let skip = match self.rng.bool() {
-                    true => skip,
-                    false => NodeSet::EMPTY,
-                };
-                let rng = &mut self.rng;
-                Op::acquire(client, name, id, rng, self.quorum, skip, patience, self.now)
-            }
-        };
-        self.ops.push(op);
-        let at = self.ops.len() - 1;
-        self.clients[client].op = Some(at);
-        self.drive(at, Heard::Start, now)
-    }
-
     fn post(&mut self, sender: Sender, party: usize, node: usize, request: Request) {
         let pending = Pending {
             sender,
@@ -497,116 +330,6 @@ impl World {
             self.at(arrives - self.now, Event::Arrive(number, None));
         } else {
             self.at(0, Event::Failed(pending, Failure::NotSent));
-        }
-    }
-
-    /// Connections break. What was under way may still reach the node, on a path
-    /// that nobody hears of any more.
-    fn cut(&mut self, party: Option<usize>, node: usize) {
-        for (_, pending) in self.network.cut(party, node) {
-            if let Request::Lock { nonce, .. } = pending.request {
-                self.undead.insert(nonce);
-            }
-            if self.rng.bool() {
-                let after = self.rng.u64(0..50_000);
-                self.at(after, Event::Arrive(0, Some(pending.clone())));
-            }
-            let after = self.rng.u64(0..5_000);
-            self.at(after, Event::Failed(pending, Failure::Lost));
-        }
-        self.joins.retain(|_, (at, _)| *at != node);
-    }
-
-    fn fault(&mut self) {
-        let after = self.rng.u64(1..self.trouble * 2);
-        self.at(after, Event::Fault);
-        let node = self.rng.usize(0..self.setup.nodes);
-        let client = self.rng.usize(0..self.setup.clients);
-        let kind = self.rng.u8(0..10);
-        self.log
-            .line(format_args!("{} fault {kind} {node} {client}", self.now));
-        match kind {
-            0 => self.hosts[node].node.flush(),
-            1 => self.snapshots[node] = self.hosts[node].node.snapshot(),
-            2 | 3 if self.hosts[node].up => {
-                self.hosts[node].up = false;
-                self.cut(None, node);
-                let data = match kind {
-                    _ if self.durable => self.hosts[node].node.snapshot(),
-                    2 => self.snapshots[node].clone(),
-                    _ => Data::default(),
-                };
-                self.restored |= kind == 2 && !self.durable;
-                let after = self.rng.u64(1_000..500_000);
-                self.at(after, Event::Start(node, data));
-            }
-            4 | 5 => self.cut(Some(client), node),
-            // Not while it is held up already: what waits would lose its order.
-            6 | 7 if self.clients[client].paused_until <= self.now => {
-                let until = self.now + self.rng.u64(1_000..400_000);
-                self.clients[client].paused_until = until;
-            }
-            8 if self.hosts[node].frozen_until <= self.now => {
-                self.hosts[node].frozen_until = self.now + self.rng.u64(1_000..400_000);
-            }
-            _ => {}
-        }
-    }
-
-    /// Somebody looks after a node that does not vote; sometimes two at once.
-    fn care(&mut self, node: usize) {
-        self.at(CARE_EVERY, Event::Care(node));
-        let host = &self.hosts[node];
-        let said = host.node.inspect(host.clock.date(self.now));
-        let votes = matches!(said, JoinReply::Inspected(s) if s.joined == Some(s.run_id));
-        let under_way = self.joins.values().any(|(at, _)| *at == node);
-        if !host.up || votes || (under_way && self.rng.u8(0..20) > 0) {
-            return;
-        }
-        let ticket = Nonce::from_bytes(self.id());
-        let plan = JoinPlan {
-            quorum: self.quorum,
-            node: NodeId::new(node).expect("a node"),
-            max_ttl: MAX_TTL,
-            durable: self.durable,
-            fresh: false,
-            era: true,
-            ticket,
-        };
-        let (join, step) = Join::start(plan, Duration::from_millis(300));
-        let id = self.ids;
-        self.joins.insert(id, (node, join));
-        self.drive_join(id, |_| step);
-    }
-
-    fn drive_join(
-        &mut self,
-        id: u64,
-        input: impl FnOnce(&mut Join) -> Step<JoinCommand, JoinEvent>,
-    ) {
-        let Some((node, join)) = self.joins.get_mut(&id) else {
-            return;
-        };
-        let node = *node;
-        let step = input(join);
-        let (wake, done) = (join.wake_at(), join.is_done());
-        if let Some((command, to)) = step.send {
-            for to in to.iter() {
-                let party = self.setup.clients + node;
-                self.post(Sender::Join(id), party, to.index(), Request::Join(command));
-            }
-        }
-        if let Some(event) = step.outcome {
-            self.log
-                .line(format_args!("{} join {node} {event:?}", self.now));
-        }
-        if let Some(wake) = wake {
-            let due = Clock::right().truly(wake).max(self.now + 1);
-            self.at(due - self.now, Event::WakeJoin(id));
-        }
-        if done {
-            self.joins.remove(&id);
-            self.rejoined += 1;
         }
     }
 

@@ -6,15 +6,17 @@
 //! believes in whatever it was granted for ever. Only a node's own date moves, and
 //! only forwards, as a new era demands.
 
+mod clients;
+mod nodes;
+
 use std::time::Duration;
 
 use fastrand::Rng;
 use leasehold_core::quorum::{
-    Acquire, AcquireOutcome, Command, DEFAULT_RETENTION, Data, Extend, Failure, Join, JoinCommand,
-    JoinEvent, JoinPlan, Node, NodeId, NodeSet, Plan, Proposals, Quorum, Release, Reply, RunId,
-    Step,
+    Acquire, DEFAULT_RETENTION, Data, Extend, Failure, Join, Node, NodeId, NodeSet, Proposals,
+    Quorum, Release, RunId,
 };
-use leasehold_core::{Deadline, Instant, LockName, Nonce, StoreTime, Ttl};
+use leasehold_core::{Instant, LockName, Nonce, StoreTime};
 
 use crate::Run;
 use crate::invariants::tokens::Tokens;
@@ -91,6 +93,7 @@ struct Message {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most are acquires")]
 enum Machine {
     Acquire(Acquire),
     Extend(Extend),
@@ -127,6 +130,10 @@ struct World {
     weights: Weights,
     /// Nodes keep all they have answered across a restart, and are declared to.
     durable: bool,
+    /// All that goes wrong with nodes goes wrong with this one.
+    victim: Option<usize>,
+    /// What this client has to do with takes its time.
+    slow: Option<usize>,
     quorum: Quorum,
     names: Vec<LockName>,
     nodes: Vec<Node>,
@@ -165,12 +172,16 @@ impl World {
             .filter_map(|i| LockName::new(format!("lock-{i}")).ok())
             .collect();
         let durable = rng.u8(0..5) == 0;
+        let slow = rng.bool().then(|| rng.usize(0..setup.clients));
+        let victim = (rng.u8(0..3) == 0).then(|| rng.usize(0..setup.nodes));
         let mut world = Self {
             rng,
             log: Log::new(keep_log),
             setup,
             weights,
             durable,
+            victim,
+            slow,
             quorum: Quorum::of(setup.nodes).expect("1 to 9 nodes"),
             names,
             nodes: Vec::new(),
@@ -259,16 +270,31 @@ impl World {
                 Ok(())
             }
             Some(5) => {
-                self.crash(node);
+                self.crash(self.victim.unwrap_or(node));
                 Ok(())
             }
-            Some(6) => self.join(node),
+            Some(6) => self.join(self.victim.unwrap_or(node)),
             _ => self.client(),
         }
     }
 
     fn draw_message(&mut self) -> Option<usize> {
-        (!self.messages.is_empty()).then(|| self.rng.usize(0..self.messages.len()))
+        let mut drawn = None;
+        for _ in 0..4 {
+            if self.messages.is_empty() {
+                return None;
+            }
+            let at = self.rng.usize(0..self.messages.len());
+            drawn = Some(at);
+            let is_slow = match self.messages[at].sender {
+                Sender::Op(op) => self.slow == Some(self.ops[op].client),
+                Sender::Join(..) => false,
+            };
+            if !is_slow {
+                break;
+            }
+        }
+        drawn
     }
 
     /// The message does not arrive. Its sender may hear that the connection broke.
@@ -279,25 +305,6 @@ impl World {
             self.messages[at].answer = Some(Err(Failure::Lost));
         } else {
             self.messages.swap_remove(at);
-        }
-    }
-
-    fn crash(&mut self, node: usize) {
-        let now = self.now();
-        let how = self.rng.u8(0..4);
-        self.log.line(format_args!("crash {node} {how}"));
-        match how {
-            0 => self.nodes[node].flush(),
-            1 => self.snapshots[node] = self.nodes[node].snapshot(),
-            _ => {
-                let data = match how {
-                    _ if self.durable => self.nodes[node].snapshot(),
-                    2 => self.snapshots[node].clone(),
-                    _ => Data::default(),
-                };
-                let run_id = self.run_id();
-                self.nodes[node] = Node::start(run_id, data, DEFAULT_RETENTION, now);
-            }
         }
     }
 
@@ -357,93 +364,6 @@ impl World {
         }
     }
 
-    fn op_answered(
-        &mut self,
-        at: usize,
-        node: NodeId,
-        command: Command,
-        answer: Result<Answer, Failure>,
-    ) -> Checked {
-        let now = start();
-        let op = &mut self.ops[at];
-        let owner = answer.map(|answer| match answer {
-            Answer::Owner(reply) => reply,
-            _ => leasehold_core::quorum::OwnerReply::Gone,
-        });
-        match &mut op.machine {
-            Machine::Acquire(acquire) => {
-                let reply = match (command, answer) {
-                    (_, Ok(Answer::Acquire(reply))) => {
-                        self.proposals[op.client].on_reply(&self.names[op.name], &reply);
-                        Reply::Acquire(Ok(reply))
-                    }
-                    (_, Ok(Answer::Promote(reply))) => Reply::Promote(Ok(reply)),
-                    (Command::Acquire { .. }, Err(failure)) => Reply::Acquire(Err(failure)),
-                    (Command::Promote { .. }, Err(failure)) => Reply::Promote(Err(failure)),
-                    _ => Reply::Release(owner),
-                };
-                let step = acquire.on_reply(node, reply, now);
-                self.acquire_step(at, step)
-            }
-            Machine::Extend(extend) => {
-                let step = extend.on_reply(node, owner, now);
-                self.plain_step(at, step);
-                Ok(())
-            }
-            Machine::Release(release) => {
-                let step = release.on_reply(node, owner, now);
-                self.plain_step(at, step);
-                Ok(())
-            }
-        }
-    }
-
-    fn acquire_step(&mut self, at: usize, step: Step<Command, AcquireOutcome>) -> Checked {
-        let op = &mut self.ops[at];
-        op.promoted |= matches!(step.send, Some((Command::Promote { .. }, _)));
-        let Op { client, name, .. } = *op;
-        let (asked, promoted) = (op.asked, op.promoted);
-        self.send(Sender::Op(at), step.send);
-        let Some(outcome) = step.outcome else {
-            return Ok(());
-        };
-        self.log.line(format_args!("op {at} {outcome:?}"));
-        if self.busy[client] == Some(at) {
-            self.busy[client] = None;
-        }
-        if let AcquireOutcome::Granted { token, .. } = outcome {
-            self.grants += 1;
-            self.at_once += u64::from(!promoted);
-            self.leases[client] = Some(at);
-            self.proposals[client].note(&self.names[name], token);
-            self.tokens[name].granted(asked, self.step, token)?;
-        }
-        Ok(())
-    }
-
-    fn plain_step<O: std::fmt::Debug>(&mut self, at: usize, step: Step<Command, O>) {
-        self.send(Sender::Op(at), step.send);
-        if let Some(outcome) = step.outcome {
-            self.log.line(format_args!("op {at} {outcome:?}"));
-            let client = self.ops[at].client;
-            if self.busy[client] == Some(at) {
-                self.busy[client] = None;
-            }
-        }
-    }
-
-    fn send(&mut self, sender: Sender, send: Option<(Command, NodeSet)>) {
-        let (Some((command, to)), Sender::Op(at)) = (send, sender) else {
-            return;
-        };
-        let request = Request::Lock {
-            name: self.names[self.ops[at].name].clone(),
-            nonce: self.ops[at].nonce,
-            command,
-        };
-        self.post(sender, request, to);
-    }
-
     fn post(&mut self, sender: Sender, request: Request, to: NodeSet) {
         for node in to.iter() {
             self.messages.push(Message {
@@ -453,179 +373,6 @@ impl World {
                 request: request.clone(),
                 answer: None,
             });
-        }
-    }
-
-    /// One client does something.
-    fn client(&mut self) -> Checked {
-        let client = self.rng.usize(0..self.setup.clients);
-        if let Some(at) = self.busy[client] {
-            return match self.rng.u8(0..8) {
-                0 => self.give_up(at),
-                1 => self.cancel(at),
-                _ => Ok(()),
-            };
-        }
-        match (self.leases[client], self.rng.u8(0..4)) {
-            (Some(lease), 0) => self.release(client, lease),
-            (Some(lease), 1) => self.extend(client, lease),
-            // Still believes in its lease, and asks for another.
-            _ => return self.acquire(client),
-        }
-        Ok(())
-    }
-
-    fn acquire(&mut self, client: usize) -> Checked {
-        let name = self.rng.usize(0..self.setup.names);
-        let all = self.quorum.all();
-        let first = match self.rng.bool() {
-            true => all,
-            false => NodeSet::first(self.quorum.size()),
-        };
-        let plan = Plan {
-            quorum: self.quorum,
-            ttl: Ttl::MAX,
-            hold: Ttl::MAX.get(),
-            proposal: self.proposals[client].propose(&self.names[name]),
-            first,
-            hedge_after: Duration::from_millis(1),
-            skip: NodeSet::EMPTY,
-            patience: Duration::from_secs(1),
-        };
-        let (acquire, step) = Acquire::start(plan, start());
-        self.log.line(format_args!(
-            "client {client} wants {name}: {:?}",
-            step.send
-        ));
-        let at = self.begin(client, name, None, Machine::Acquire(acquire));
-        self.acquire_step(at, step)
-    }
-
-    fn release(&mut self, client: usize, lease: usize) {
-        self.leases[client] = None;
-        let (name, nonce) = (self.ops[lease].name, self.ops[lease].nonce);
-        let patience = Duration::from_secs(1);
-        let hold = Ttl::MAX.get();
-        let (release, step) =
-            Release::start(self.quorum, self.quorum.all(), hold, patience, start());
-        let at = self.begin(client, name, Some(nonce), Machine::Release(release));
-        self.plain_step(at, step);
-    }
-
-    fn extend(&mut self, client: usize, lease: usize) {
-        let (name, nonce) = (self.ops[lease].name, self.ops[lease].nonce);
-        let deadline = Deadline::of(start(), Ttl::MAX);
-        let (extend, step) = Extend::start(
-            self.quorum,
-            self.quorum.all(),
-            Ttl::MAX,
-            Ttl::MAX.get(),
-            deadline,
-            Duration::from_secs(1),
-            start(),
-        );
-        let at = self.begin(client, name, Some(nonce), Machine::Extend(extend));
-        self.plain_step(at, step);
-    }
-
-    fn begin(&mut self, client: usize, name: usize, nonce: Option<Nonce>, m: Machine) -> usize {
-        let nonce = nonce.unwrap_or_else(|| Nonce::from_bytes(self.id()));
-        self.ops.push(Op {
-            client,
-            name,
-            nonce,
-            asked: self.step,
-            promoted: false,
-            machine: m,
-        });
-        let at = self.ops.len() - 1;
-        self.busy[client] = Some(at);
-        at
-    }
-
-    /// The client's patience ends, or an answer is late: its clock says so.
-    fn give_up(&mut self, at: usize) -> Checked {
-        let late = start().saturating_add(match self.rng.bool() {
-            true => Duration::from_secs(1),
-            false => Duration::from_millis(1),
-        });
-        match &mut self.ops[at].machine {
-            Machine::Acquire(acquire) => {
-                let step = acquire.on_tick(late);
-                self.acquire_step(at, step)
-            }
-            Machine::Extend(extend) => {
-                let step = extend.on_tick(late);
-                self.plain_step(at, step);
-                Ok(())
-            }
-            Machine::Release(release) => {
-                let step = release.on_tick(late);
-                self.plain_step(at, step);
-                Ok(())
-            }
-        }
-    }
-
-    fn cancel(&mut self, at: usize) -> Checked {
-        match &mut self.ops[at].machine {
-            Machine::Acquire(acquire) => {
-                let step = acquire.cancel(start());
-                self.acquire_step(at, step)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Somebody looks after a node that does not vote: begins its join, begins it
-    /// anew, or lets its time pass.
-    fn join(&mut self, node: usize) -> Checked {
-        if self.votes(node) {
-            return Ok(());
-        }
-        let late = start().saturating_add(LATER);
-        if let Some((id, join)) = &mut self.joins[node]
-            && self.rng.u8(0..8) > 0
-        {
-            let (id, step) = (*id, join.on_tick(late));
-            self.joined(node, id, step);
-            return Ok(());
-        }
-        let plan = JoinPlan {
-            quorum: self.quorum,
-            node: NodeId::new(node).expect("a node"),
-            max_ttl: Ttl::MAX.get(),
-            durable: self.durable,
-            fresh: false,
-            era: true,
-            ticket: Nonce::from_bytes(self.id()),
-        };
-        let (join, step) = Join::start(plan, Duration::from_secs(1));
-        let id = self.ids;
-        self.joins[node] = Some((id, join));
-        self.joined(node, id, step);
-        Ok(())
-    }
-
-    fn joined(&mut self, node: usize, id: u64, step: Step<JoinCommand, JoinEvent>) {
-        if let Some((command, to)) = step.send {
-            self.post(Sender::Join(node, id), Request::Join(command), to);
-        }
-        if let Some(event) = step.outcome {
-            self.log.line(format_args!("join of {node}: {event:?}"));
-        }
-        if self.joins[node].as_ref().is_some_and(|(_, j)| j.is_done()) {
-            self.joins[node] = None;
-            self.rejoined += 1;
-        }
-    }
-
-    fn votes(&self, node: usize) -> bool {
-        use leasehold_core::quorum::JoinReply::Inspected;
-        let node = &self.nodes[node];
-        match node.inspect(self.now()) {
-            Inspected(said) => said.joined == Some(said.run_id),
-            _ => false,
         }
     }
 
