@@ -27,6 +27,15 @@ impl Clock {
         }
     }
 
+    /// A clock whose date is as good as a time service makes it. A new era goes
+    /// by the date of the nodes that are there.
+    pub(crate) fn of_node(rng: &mut Rng) -> Self {
+        Self {
+            offset: 1_000_000_000_000 + rng.u64(0..100_000),
+            ..Self::new(rng)
+        }
+    }
+
     /// A clock that is right.
     pub(crate) const fn right() -> Self {
         Self {

@@ -8,9 +8,11 @@ use super::{
 };
 use crate::{Instant, Nonce, Token};
 
-/// How far a node that joins starts above all that others remember, and how many
-/// counters an era has for each second.
-const LEAP: u64 = 1 << 20;
+/// How far a node that joins starts above all that others remember.
+///
+/// Much less than an era has in a second (2²⁰): nodes that forget again and again,
+/// each time leaping ahead, must not outrun the clock that a new era starts from.
+pub(super) const LEAP: u64 = 1 << 16;
 /// How long before the other nodes are asked once more.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// Servers tell their uptime in whole seconds.
@@ -374,6 +376,6 @@ impl Join {
 /// two eras of the same second differ.
 fn era(unix_micros: u64) -> Token {
     const MICROS: u64 = 1_000_000;
-    let within = u128::from(unix_micros % MICROS) * u128::from(LEAP) / u128::from(MICROS);
-    Token::era(unix_micros / MICROS).saturating_add(u64::try_from(within).unwrap_or(0))
+    let within = (unix_micros % MICROS) * Token::era(1).get() / MICROS;
+    Token::era(unix_micros / MICROS).saturating_add(within)
 }

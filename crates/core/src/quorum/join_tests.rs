@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::join::LEAP;
 use super::*;
 use crate::{Instant, LockName, Nonce, StoreTime, Token};
 
 const MAX_TTL: Duration = Duration::from_secs(30);
-const LEAP: u64 = 1 << 20;
+const SECOND: u64 = 1 << 20;
 
 fn at(seconds: u64) -> StoreTime {
     StoreTime::from_micros(seconds * 1_000_000)
@@ -120,7 +121,7 @@ fn a_new_set_begins_an_era_and_the_last_ones_rejoin() {
         other => panic!("{other:?}"),
     };
     let first = era(join(&mut nodes, plan(3, 0), NodeSet::EMPTY, 100));
-    assert_eq!(first, 100 * LEAP);
+    assert_eq!(first, 100 * SECOND);
     let second = era(join(&mut nodes, plan(3, 1), NodeSet::EMPTY, 100));
     assert!(second > first);
     let third = join(&mut nodes, plan(3, 2), NodeSet::EMPTY, 100);
@@ -132,7 +133,7 @@ fn a_new_set_begins_an_era_and_the_last_ones_rejoin() {
     let mut one = servers(1);
     assert_eq!(
         era(join(&mut one, plan(1, 0), NodeSet::EMPTY, 50)),
-        50 * LEAP
+        50 * SECOND
     );
 }
 
@@ -202,7 +203,7 @@ fn with_no_quorum_left_an_era_begins_or_waits_for_a_word() {
     let event = join(&mut nodes, asks, NodeSet::EMPTY, 300);
     assert_eq!(event, Some(JoinEvent::WaitsForEra));
     let event = join(&mut nodes, plan(3, 0), NodeSet::EMPTY, 300);
-    let floor = token(300 * LEAP);
+    let floor = token(300 * SECOND);
     assert_eq!(event, Some(JoinEvent::NewEra { floor }));
     // What is remembered counts, if it is ahead of the clock.
     let mut nodes = voting();

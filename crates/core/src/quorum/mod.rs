@@ -62,22 +62,24 @@
 //!    the age of the ticket. "Every lease" goes by the longest `max_ttl` that it
 //!    or any of the nodes asked in step 3 knows.
 //! 3. q *other* voting nodes tell the greatest counter they know. One of them is
-//!    in the quorum of any grant that this node was part of. The floor is 2²⁰
+//!    in the quorum of any grant that this node was part of. The floor is 2¹⁶
 //!    above.
 //! 4. q others raise their `high` to the floor. Otherwise this node alone would
 //!    know it, and forgetting once more it could hand out the same tokens.
 //! 5. The floor is installed, if the ticket is still the same: the node may have
 //!    been joined by another client and have forgotten again in the meantime.
 //!
-//! The 2²⁰ is for grants under way: a node may answer, forget, and rejoin before
+//! The 2¹⁶ is for grants under way: a node may answer, forget, and rejoin before
 //! the other nodes of that grant have heard of it. The floor is above that answer
-//! as long as no node's counters are 2²⁰ ahead of what q others know. Step 4, and
+//! as long as no node's counters are 2¹⁶ ahead of what q others know. Step 4, and
 //! proposals above whatever was seen, keep them together; a client that reaches a
 //! single node only could drive that one ahead, at one counter per attempt.
 //!
 //! If more than N − q nodes are *known* to have forgotten, no quorum is left to
 //! ask. Then a **new era** begins above whatever is still remembered, and above
-//! the nodes' own clocks at 2²⁰ a second. This is the only use of a wall clock.
+//! the nodes' own clocks at 2²⁰ a second. This is the only use of a wall clock,
+//! and it needs two things: that the clocks of the nodes differ by less than the
+//! quarantine, and that counters grow by less than 2²⁰ a second, joins included.
 //!
 //! # What the driver does
 //!

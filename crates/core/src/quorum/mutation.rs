@@ -21,7 +21,7 @@ pub enum Mutation {
     ReleaseAnything,
     /// A quorum is more than half of the nodes that answered.
     ReachableQuorum,
-    /// A node joins one counter above the others instead of 2²⁰.
+    /// A node joins one counter above the others instead of 2¹⁶.
     NoLeap,
     /// A join is finished without looking whether the node forgot once more
     /// since it began.

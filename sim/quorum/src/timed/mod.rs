@@ -169,7 +169,7 @@ impl World {
         };
         for node in 0..setup.nodes {
             let run_id = world.run_id();
-            let clock = Clock::new(&mut world.rng);
+            let clock = Clock::of_node(&mut world.rng);
             world.hosts.push(Host {
                 // Long up: nothing can be under way that it forgot.
                 node: Node::start(run_id, Data::default(), DEFAULT_RETENTION, clock.date(0)),
