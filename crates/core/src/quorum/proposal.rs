@@ -19,10 +19,13 @@ const DEFAULT_NAMES: usize = 4096;
 ///   grant catches up by it.
 /// * A new name: one above the greatest counter ever seen of any name, and above
 ///   what was last proposed for a new name. Nodes whose `high` differ meet there,
-///   and requests under way do not collide as long as each node receives them in
-///   the same order. `high` so moves by one for each grant of a new name and by
-///   none for most grants of a known one: at 100,000 new names a second it moves
-///   a tenth as fast as the era clock (2²⁰ a second).
+///   and one client's requests under way do not collide as long as each node
+///   receives them in the same order. `high` moves by one for each grant of a new
+///   name and by none for most grants of a known one.
+///
+/// Several busy clients do collide on *new* names, since each node counts them in
+/// the order they reach it: two clients with 64 requests under way each agree at
+/// once on one name in ten. The others need the second round.
 #[derive(Clone, Debug)]
 pub struct Proposals {
     seen: Box<[Seen]>,
