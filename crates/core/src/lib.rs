@@ -16,6 +16,7 @@
 //! * [`Error`]: what can go wrong, and what each failure leaves behind.
 //! * [`Engine`]: what every kind of store fulfils, with its requests and answers.
 //! * [`record`]: the protocol of every store that can compare and swap.
+//! * [`quorum`]: the protocol of independent servers that vote.
 //! * [`LockStatus`] and [`changes`]: what people and programs see.
 //! * [`EngineUrl`]: the URL that chooses an engine.
 //! * [`WakeBoard`]: wake-up hints that wait for their readers.
@@ -43,6 +44,7 @@ mod mode;
 mod name;
 mod nonce;
 mod owner;
+pub mod quorum;
 pub mod record;
 mod session;
 mod status;

@@ -17,11 +17,11 @@
 #![forbid(unsafe_code)]
 
 mod cases;
-#[path = "../../crates/core/tests/oracle/machine.rs"]
+#[path = "../../../crates/core/tests/oracle/machine.rs"]
 mod machine;
 mod model;
 mod properties;
-#[path = "../../crates/core/tests/oracle/rules.rs"]
+#[path = "../../../crates/core/tests/oracle/rules.rs"]
 mod rules;
 mod scope;
 mod state;

@@ -1,0 +1,83 @@
+//! Nodes forget, and come to vote again.
+
+use std::time::Duration;
+
+use leasehold_core::quorum::{
+    DEFAULT_RETENTION, Data, Join, JoinCommand, JoinEvent, JoinPlan, JoinReply, Node, NodeId, Step,
+};
+use leasehold_core::{Nonce, Ttl};
+
+use super::{Checked, LATER, Sender, World, start};
+use crate::server::Request;
+
+impl World {
+    pub(super) fn crash(&mut self, node: usize) {
+        let now = self.now();
+        let how = self.rng.u8(0..4);
+        self.log.line(format_args!("crash {node} {how}"));
+        match how {
+            0 => self.nodes[node].flush(),
+            1 => self.snapshots[node] = self.nodes[node].snapshot(),
+            _ => {
+                let data = match how {
+                    _ if self.durable => self.nodes[node].snapshot(),
+                    2 => self.snapshots[node].clone(),
+                    _ => Data::default(),
+                };
+                let run_id = self.run_id();
+                self.nodes[node] = Node::start(run_id, data, DEFAULT_RETENTION, now);
+            }
+        }
+    }
+
+    /// Somebody looks after a node that does not vote: begins its join, begins it
+    /// anew, or lets its time pass.
+    pub(super) fn join(&mut self, node: usize) -> Checked {
+        if self.votes(node) {
+            return Ok(());
+        }
+        let late = start().saturating_add(LATER);
+        if let Some((id, join)) = &mut self.joins[node]
+            && self.rng.u8(0..8) > 0
+        {
+            let (id, step) = (*id, join.on_tick(late));
+            self.joined(node, id, step);
+            return Ok(());
+        }
+        let plan = JoinPlan {
+            quorum: self.quorum,
+            node: NodeId::new(node).expect("a node"),
+            max_ttl: Ttl::MAX.get(),
+            durable: self.durable,
+            fresh: false,
+            era: true,
+            ticket: Nonce::from_bytes(self.id()),
+        };
+        let (join, step) = Join::start(plan, Duration::from_secs(1));
+        let id = self.ids;
+        self.joins[node] = Some((id, join));
+        self.joined(node, id, step);
+        Ok(())
+    }
+
+    pub(super) fn joined(&mut self, node: usize, id: u64, step: Step<JoinCommand, JoinEvent>) {
+        if let Some((command, to)) = step.send {
+            self.post(Sender::Join(node, id), Request::Join(command), to);
+        }
+        if let Some(event) = step.outcome {
+            self.log.line(format_args!("join of {node}: {event:?}"));
+        }
+        if self.joins[node].as_ref().is_some_and(|(_, j)| j.is_done()) {
+            self.joins[node] = None;
+            self.rejoined += 1;
+        }
+    }
+
+    pub(super) fn votes(&self, node: usize) -> bool {
+        let node = &self.nodes[node];
+        match node.inspect(self.now()) {
+            JoinReply::Inspected(said) => said.joined == Some(said.run_id),
+            _ => false,
+        }
+    }
+}
