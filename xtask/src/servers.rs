@@ -15,19 +15,35 @@ use crate::process;
 pub(crate) struct Need {
     program: &'static str,
     package: &'static str,
+    /// What the package starts by itself, and nobody asked for.
+    service: Option<&'static str>,
 }
 
 const fn need(program: &'static str, package: &'static str) -> Need {
-    Need { program, package }
+    Need {
+        program,
+        package,
+        service: None,
+    }
 }
 
-/// What `cargo xtask test` needs. A new server is one line, `need("redis-server", "redis-server")`.
-pub(crate) const FOR_TESTS: &[Need] = &[];
+const fn server(program: &'static str, package: &'static str, service: &'static str) -> Need {
+    Need {
+        program,
+        package,
+        service: Some(service),
+    }
+}
+
+/// What `cargo xtask test` needs. A new server is one line.
+pub(crate) const FOR_TESTS: &[Need] = &[server("redis-server", "redis-server", "redis-server")];
 
 /// What `cargo xtask bench` needs: the peers that are programs.
 pub(crate) const FOR_BENCHES: &[Need] = &[need("flock", "util-linux")];
 
 /// Installs what is missing of `needs`, and says so; with nothing missing it touches nothing.
+/// Tests start servers of their own, so a service that came along is stopped and stays off;
+/// one that was there before is left alone.
 ///
 /// # Errors
 ///
@@ -50,6 +66,11 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<String> {
         packages.join(" ")
     );
     for line in install_lines(prefix, &packages) {
+        process::run(Command::new(line[0]).args(&line[1..]))?;
+    }
+    let systemd = Path::new("/run/systemd/system").exists();
+    for service in missing.iter().filter_map(|need| need.service) {
+        let line = stop_line(prefix, service, systemd);
         process::run(Command::new(line[0]).args(&line[1..]))?;
     }
     Ok(format!("installed {}", packages.join(" ")))
@@ -94,6 +115,15 @@ fn install_lines<'a>(prefix: &[&'a str], packages: &[&'a str]) -> [Vec<&'a str>;
         [prefix, &apt, &["update"]].concat(),
         [prefix, &apt, &install, packages].concat(),
     ]
+}
+
+/// The command that stops a service, for good where there is somebody to tell.
+fn stop_line<'a>(prefix: &[&'a str], service: &'a str, systemd: bool) -> Vec<&'a str> {
+    match systemd {
+        true => [prefix, &["systemctl", "disable", "--now", service]].concat(),
+        // A container, where the package may not have started anything.
+        false => [prefix, &["service", service, "stop"]].concat(),
+    }
 }
 
 /// Whether a program is on PATH, or where Debian puts servers, which users' PATHs leave out.
@@ -149,6 +179,18 @@ mod tests {
         assert_eq!(update.last(), Some(&"update"));
         assert_eq!(install[install.len() - 2..], ["a", "b"]);
         assert!(install.contains(&"--yes"));
+    }
+
+    #[test]
+    fn a_service_that_came_along_is_stopped() {
+        assert_eq!(
+            stop_line(&["sudo"], "redis-server", true),
+            ["sudo", "systemctl", "disable", "--now", "redis-server"]
+        );
+        assert_eq!(
+            stop_line(&[], "redis-server", false),
+            ["service", "redis-server", "stop"]
+        );
     }
 
     #[test]

@@ -63,9 +63,8 @@ impl Builder {
     /// [`Error::Invalid`] for a URL that will not do, with what would;
     /// [`Error::Unavailable`] or [`Error::Damaged`] if the store cannot be opened.
     /// Nothing is held.
-    // Engines behind a network will await here.
     pub async fn connect(self) -> Result<Locks, Error> {
-        self.open()
+        self.open().await
     }
 
     /// Connects, for code without async.
@@ -77,10 +76,10 @@ impl Builder {
         pollster::block_on(self.connect()).map(blocking::Locks::from)
     }
 
-    fn open(self) -> Result<Locks, Error> {
+    async fn open(self) -> Result<Locks, Error> {
         let engine = match (self.engine, self.url) {
             (Some(engine), None) => engine,
-            (None, url) => engines::open(url.as_deref().unwrap_or(DEFAULT_URL))?,
+            (None, url) => engines::open(url.as_deref().unwrap_or(DEFAULT_URL)).await?,
             (Some(_), Some(url)) => {
                 return Err(Error::invalid(
                     "url",

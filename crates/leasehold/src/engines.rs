@@ -20,7 +20,7 @@ pub struct EngineInfo {
     pub capabilities: Capabilities,
 }
 
-static ENGINES: [EngineInfo; 2] = [
+static ENGINES: [EngineInfo; 3] = [
     EngineInfo {
         kind: "local",
         url: "local: or local:/path/to/locks.db",
@@ -35,12 +35,29 @@ static ENGINES: [EngineInfo; 2] = [
         compiled_in: cfg!(feature = "memory"),
         capabilities: Capabilities::all(),
     },
+    EngineInfo {
+        kind: "redis",
+        url: "redis://r1,r2,r3 or rediss:// or redis+unix:",
+        about: "one to nine independent Redis servers: Redlock with fencing tokens",
+        compiled_in: cfg!(feature = "redis"),
+        capabilities: OF_REDIS,
+    },
 ];
 
+/// What the Redis engine says of itself, known to builds without it as well.
+const OF_REDIS: Capabilities = {
+    let mut can = Capabilities::all();
+    can.shared = false;
+    can.permits = false;
+    can.ordered = false;
+    can.detects_death = false;
+    can.watch = false;
+    can.list = false;
+    can
+};
+
 /// Schemes of stores that Leasehold has no engine for yet.
-const PLANNED: [&str; 11] = [
-    "redis",
-    "rediss",
+const PLANNED: [&str; 9] = [
     "redis+sentinel",
     "postgres",
     "mysql",
@@ -59,7 +76,7 @@ pub fn engines() -> &'static [EngineInfo] {
 }
 
 /// Opens the engine of a URL.
-pub(crate) fn open(url: &str) -> Result<Arc<dyn Engine>, Error> {
+pub(crate) async fn open(url: &str) -> Result<Arc<dyn Engine>, Error> {
     let url = EngineUrl::parse(url)?;
     match url.scheme() {
         #[cfg(feature = "local")]
@@ -69,6 +86,13 @@ pub(crate) fn open(url: &str) -> Result<Arc<dyn Engine>, Error> {
         }
         #[cfg(feature = "memory")]
         "memory" => Ok(Arc::new(leasehold_memory::MemoryEngine::from_url(url)?)),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+unix" => {
+            let options = leasehold_redis::RedisOptions::from_url(url)?;
+            Ok(Arc::new(
+                leasehold_redis::RedisEngine::connect(options).await?,
+            ))
+        }
         other => Err(refusal(other)),
     }
 }
@@ -83,8 +107,12 @@ fn refusal(scheme: &str) -> Error {
     } else {
         has.join(", ")
     };
-    let remedy = if all.clone().any(|kind| kind == scheme) {
-        format!("build leasehold with its feature {scheme:?}; this build has {has}")
+    let kind = match scheme {
+        "rediss" | "redis+unix" => "redis",
+        other => other,
+    };
+    let remedy = if all.clone().any(|known| known == kind) {
+        format!("build leasehold with its feature {kind:?}; this build has {has}")
     } else if PLANNED.contains(&scheme) {
         format!("leasehold has no engine for it yet; this build has {has}")
     } else {
@@ -100,10 +128,10 @@ mod tests {
     #[test]
     fn what_cannot_be_opened_is_told_with_what_can() {
         for (url, said) in [
-            ("redis://user:secret@r1", "no engine for it yet"),
+            ("postgres://user:secret@db", "no engine for it yet"),
             ("carrier-pigeon:", "no engine has this name"),
         ] {
-            let error = open(url).err().unwrap().to_string();
+            let error = pollster::block_on(open(url)).err().unwrap().to_string();
             assert!(error.contains(said), "{error}");
             assert!(!error.contains("secret"), "{error}");
             #[cfg(feature = "memory")]
@@ -111,10 +139,26 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "redis")]
+    #[test]
+    fn what_is_said_of_redis_is_what_it_says() {
+        assert_eq!(OF_REDIS, leasehold_redis::capabilities());
+    }
+
+    #[cfg(not(feature = "redis"))]
+    #[test]
+    fn a_build_without_redis_says_so() {
+        for url in ["redis://user:secret@r1", "rediss://user:secret@r1"] {
+            let error = pollster::block_on(open(url)).err().unwrap().to_string();
+            assert!(error.contains("feature \"redis\""), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
     #[cfg(feature = "memory")]
     #[test]
     fn what_is_said_of_an_engine_is_what_it_says() {
-        let engine = open("memory:").unwrap();
+        let engine = pollster::block_on(open("memory:")).unwrap();
         let info = engines()
             .iter()
             .find(|info| info.kind == engine.kind())

@@ -1,0 +1,382 @@
+//! Where the servers are, and the settings of the quorum.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use leasehold_core::quorum::{DEFAULT_RETENTION, Quorum};
+use leasehold_core::{EngineUrl, Error, Ttl};
+use percent_encoding::percent_decode_str;
+
+/// The port of a Redis server unless the URL says otherwise.
+const PORT: u16 = 6379;
+/// The longest hold granted unless the URL says otherwise.
+const MAX_TTL: Duration = Duration::from_secs(30);
+/// How long a node may take to answer unless the URL says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Settings of a [`RedisEngine`](crate::RedisEngine).
+///
+/// Clients that share servers may have different settings, except for the list of
+/// servers itself and `prefix`, which must be the same for all.
+#[derive(Clone)]
+pub struct RedisOptions {
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) database: i64,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) max_ttl: Duration,
+    pub(crate) fresh: bool,
+    pub(crate) era: bool,
+    pub(crate) durable: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) retention: Duration,
+    pub(crate) prefix: String,
+}
+
+/// Where one server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    Tcp { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+/// How the servers are told from impostors, and we from others.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tls {
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisOptions")
+            .field("addresses", &self.addresses)
+            .field("user", &self.user)
+            .field("database", &self.database)
+            .field("tls", &self.tls)
+            .field("max_ttl", &self.max_ttl)
+            .field("fresh", &self.fresh)
+            .field("era", &self.era)
+            .field("durable", &self.durable)
+            .field("timeout", &self.timeout)
+            .field("retention", &self.retention)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RedisOptions {
+    /// The servers that a URL names, one to nine of them:
+    ///
+    /// * `redis://[user:password@]host[:port][,host[:port]…][/db]`
+    /// * `rediss://…`, the same over TLS, with the keys `ca`, `cert` and `key` for
+    ///   files in PEM format
+    /// * `redis+unix:/path/to.sock[,/path/to/other.sock]`, with the keys `user`,
+    ///   `password` and `db`
+    ///
+    /// Keys of them all: `max_ttl` (30s: the longest TTL plus grace), `timeout`
+    /// (1s: how long a server may take to answer), `prefix` (none: put before the
+    /// lock's name to make its key), `retention` (7d: how long the counter of an
+    /// idle name is kept), `fresh=yes` (the servers are new and have granted
+    /// nothing yet), `durable=yes` (each keeps all that it has answered:
+    /// `appendfsync always`), `era=auto` or `era=manual` (whether a quorum that has
+    /// lost its memory may start anew by itself).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for another scheme, an unknown key, a bad value or a
+    /// server that is listed twice. No error shows the password.
+    pub fn from_url(mut url: EngineUrl) -> Result<Self, Error> {
+        let scheme = url.scheme().to_owned();
+        let place = match scheme.as_str() {
+            "redis" | "rediss" => Place::parse(url.body())?,
+            "redis+unix" => Place::sockets(&mut url)?,
+            other => {
+                return Err(Error::invalid(
+                    "url",
+                    format!("{other}:"),
+                    "this is the Redis engine; begin with redis://, rediss:// or redis+unix:, as in redis://r1,r2,r3",
+                ));
+            }
+        };
+        let tls = (scheme == "rediss")
+            .then(|| Tls::take(&mut url))
+            .transpose()?;
+        let options = Self {
+            addresses: place.addresses,
+            user: place.user,
+            password: place.password,
+            database: place.database,
+            tls,
+            max_ttl: take_length(&mut url, "max_ttl", MAX_TTL)?,
+            fresh: take_word(&mut url, "fresh", ["no", "yes"])?,
+            era: !take_word(&mut url, "era", ["auto", "manual"])?,
+            durable: take_word(&mut url, "durable", ["no", "yes"])?,
+            timeout: take_length(&mut url, "timeout", TIMEOUT)?,
+            retention: take_length(&mut url, "retention", DEFAULT_RETENTION)?,
+            prefix: url.take("prefix").unwrap_or_default(),
+        };
+        url.finish()?;
+        options.check()
+    }
+
+    fn check(self) -> Result<Self, Error> {
+        let nodes = self.addresses.len();
+        Quorum::of(nodes)?;
+        for (place, address) in self.addresses.iter().enumerate() {
+            if self.addresses[..place].contains(address) {
+                return Err(Error::invalid(
+                    "url",
+                    address.to_string(),
+                    "list each server once; one that counts twice would make a quorum with itself",
+                ));
+            }
+        }
+        if self.max_ttl < Ttl::MIN.get() || self.max_ttl > Ttl::MAX.get() * 2 {
+            return Err(Error::invalid(
+                "max_ttl",
+                format!("{:?}", self.max_ttl),
+                "choose from 20ms to 60d; a server that forgot stays away for so long",
+            ));
+        }
+        if self.prefix.chars().any(char::is_control) || self.prefix.len() > 256 {
+            return Err(Error::invalid(
+                "prefix",
+                self.prefix.escape_debug().to_string(),
+                "give at most 256 bytes without control characters",
+            ));
+        }
+        if nodes.is_multiple_of(2) {
+            tracing::warn!(
+                nodes,
+                "an even number of Redis servers survives no more failures than one less; use an odd number"
+            );
+        }
+        Ok(self)
+    }
+}
+
+/// What the body of a URL says.
+#[derive(Default)]
+struct Place {
+    addresses: Vec<Address>,
+    user: Option<String>,
+    password: Option<String>,
+    database: i64,
+}
+
+impl Place {
+    fn parse(body: &str) -> Result<Self, Error> {
+        let Some(rest) = body.strip_prefix("//") else {
+            return Err(Error::invalid(
+                "url",
+                "redis:",
+                "put // and the servers behind the colon, as in redis://r1,r2,r3",
+            ));
+        };
+        let (login, rest) = match rest.rsplit_once('@') {
+            Some((login, rest)) => (Some(login), rest),
+            None => (None, rest),
+        };
+        let (hosts, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let mut place = Self {
+            database: database_number(database)?,
+            ..Self::default()
+        };
+        if let Some(login) = login {
+            let (user, password) = login.split_once(':').unwrap_or((login, ""));
+            place.user = Some(decode("user", user)?).filter(|user| !user.is_empty());
+            let password = decode("password", password)?;
+            place.password = Some(password).filter(|password| !password.is_empty());
+        }
+        let hosts = hosts.split(',').map(host_and_port);
+        place.addresses = hosts.collect::<Result<_, _>>()?;
+        Ok(place)
+    }
+
+    fn sockets(url: &mut EngineUrl) -> Result<Self, Error> {
+        let body = url.body().strip_prefix("//").unwrap_or(url.body());
+        let mut addresses = Vec::new();
+        for path in body.split(',') {
+            if !path.starts_with('/') {
+                return Err(Error::invalid(
+                    "url",
+                    format!("redis+unix:{body}"),
+                    "give the absolute path of a socket, as in redis+unix:/run/redis/redis.sock",
+                ));
+            }
+            addresses.push(Address::Unix(decode("url", path)?.into()));
+        }
+        Ok(Self {
+            addresses,
+            user: url.take("user"),
+            password: url.take("password"),
+            database: database_number(&url.take("db").unwrap_or_default())?,
+        })
+    }
+}
+
+impl Tls {
+    fn take(url: &mut EngineUrl) -> Result<Self, Error> {
+        let mut path = |key| url.take(key).map(PathBuf::from);
+        let tls = Self {
+            ca: path("ca"),
+            cert: path("cert"),
+            key: path("key"),
+        };
+        if tls.cert.is_some() != tls.key.is_some() {
+            return Err(Error::invalid(
+                "url",
+                "rediss:",
+                "give both cert and key, the client's certificate and its private key, or neither",
+            ));
+        }
+        Ok(tls)
+    }
+}
+
+fn host_and_port(text: &str) -> Result<Address, Error> {
+    let refuse = |remedy: &str| Err(Error::invalid("server", text, remedy));
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, rest)) => (host, rest.strip_prefix(':').unwrap_or(rest)),
+        None => text.split_once(':').unwrap_or((text, "")),
+    };
+    if host.is_empty() {
+        return refuse("name a host between the commas, as in redis://r1,r2:6380,r3");
+    }
+    let port = match port {
+        "" => PORT,
+        port => match port.parse() {
+            Ok(port) if port > 0 => port,
+            _ => return refuse("give a port from 1 to 65535 behind the host, as in r1:6380"),
+        },
+    };
+    // Host names do not tell upper case from lower.
+    let host = host.to_ascii_lowercase();
+    Ok(Address::Tcp { host, port })
+}
+
+fn database_number(text: &str) -> Result<i64, Error> {
+    match text {
+        "" => Ok(0),
+        text => match text.parse() {
+            Ok(number @ 0..) => Ok(number),
+            _ => Err(Error::invalid(
+                "database",
+                text,
+                "give its number, as in redis://r1,r2,r3/2",
+            )),
+        },
+    }
+}
+
+fn decode(setting: &str, text: &str) -> Result<String, Error> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(Into::into).map_err(|_| {
+        Error::invalid(
+            setting,
+            "(not shown)",
+            "write it as UTF-8, with other bytes than letters and digits as %XX",
+        )
+    })
+}
+
+fn take_length(url: &mut EngineUrl, key: &'static str, usual: Duration) -> Result<Duration, Error> {
+    let length = url.take_duration(key)?.unwrap_or(usual);
+    if length.is_zero() {
+        return Err(Error::invalid(key, "0", "give a length of time above zero"));
+    }
+    Ok(length)
+}
+
+/// Whether a key has the second of two values; the first is the usual one.
+fn take_word(url: &mut EngineUrl, key: &'static str, words: [&str; 2]) -> Result<bool, Error> {
+    match url.take(key) {
+        None => Ok(false),
+        Some(word) if word == words[0] => Ok(false),
+        Some(word) if word == words[1] => Ok(true),
+        Some(word) => Err(Error::invalid(
+            key,
+            word,
+            format!("write {key}={} or {key}={}", words[0], words[1]),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(url: &str) -> Result<RedisOptions, Error> {
+        RedisOptions::from_url(EngineUrl::parse(url).unwrap())
+    }
+
+    fn refusal(url: &str) -> String {
+        from(url).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_url_names_servers_and_settings() {
+        let options = from(
+            "redis://al%40ice:p%3aw@R1,r2:6380,[::1]:7000/3?max_ttl=1m&fresh=yes&era=manual&timeout=200ms&prefix=lock%3a",
+        )
+        .unwrap();
+        let shown: Vec<_> = options.addresses.iter().map(Address::to_string).collect();
+        assert_eq!(shown, ["r1:6379", "r2:6380", "[::1]:7000"]);
+        assert_eq!(options.user.as_deref(), Some("al@ice"));
+        assert_eq!(options.password.as_deref(), Some("p:w"));
+        assert_eq!((options.database, options.prefix.as_str()), (3, "lock:"));
+        assert!(options.fresh && !options.era && !options.durable);
+        assert!(!format!("{options:?}").contains("p:w"));
+        assert_eq!(options.max_ttl, Duration::from_secs(60));
+        assert_eq!(from("redis://r1").unwrap().max_ttl, MAX_TTL);
+    }
+
+    #[test]
+    fn sockets_and_certificates() {
+        let options = from("redis+unix:/run/a.sock,/run/b.sock?db=2").unwrap();
+        assert_eq!(options.addresses.len(), 2);
+        assert_eq!(options.database, 2);
+        let options = from("rediss://r1?ca=/etc/ca.pem").unwrap();
+        assert!(options.tls.is_some_and(|tls| tls.ca.is_some()));
+        assert!(refusal("rediss://r1?cert=/a").contains("both"));
+        assert!(refusal("redis://r1?ca=/etc/ca.pem").contains("ca"));
+    }
+
+    #[test]
+    fn what_will_not_do_is_named_with_what_would() {
+        for (url, said) in [
+            ("redis:r1", "//"),
+            ("redis://", "name a host"),
+            ("redis://r1,,r2", "name a host"),
+            ("redis://r1:x", "port"),
+            ("redis://r1/x", "number"),
+            ("redis://r1,R1:6379", "once"),
+            ("redis://r1?fresh=maybe", "fresh=yes"),
+            ("redis://r1?era=2", "era=manual"),
+            ("redis://r1?max_ttl=30", "30s"),
+            ("redis://r1?max_tll=30s", "max_ttl"),
+            ("redis://a,b,c,d,e,f,g,h,i,j", "1 to 9"),
+            ("local:x", "redis://"),
+        ] {
+            let error = refusal(url);
+            assert!(error.contains(said), "{url}: {error}");
+        }
+        let error = refusal("redis://user:secret@r1:x");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}

@@ -1,0 +1,165 @@
+//! Prolonging a lease.
+
+use std::rc::Rc;
+
+use leasehold_core::quorum::{Extend, ExtendOutcome, NodeSet};
+use leasehold_core::{Deadline, Error, ExtendRequest, Extended, Instant, Operation, Owner, Ttl};
+use tokio::sync::oneshot;
+
+use crate::acquire::wrong_type;
+use crate::clock;
+use crate::fail::{ENGINE, Kind};
+use crate::grant::{Grant, Held, tidy};
+use crate::hub::Hub;
+use crate::look;
+use crate::wire::Wire;
+
+/// Carries out one extend; `answer` is told what came of it.
+pub(crate) async fn extend(
+    hub: Rc<Hub>,
+    request: ExtendRequest,
+    answer: oneshot::Sender<Result<Extended, Error>>,
+) {
+    let grant = Grant::of(&hub, &request.name, request.nonce);
+    let turn = grant.turn.lock().await;
+    let limit = clock::now().saturating_add(hub.options.timeout);
+    let said = loop {
+        match attempt(&hub, &grant, &request).await {
+            // Scripts were missing, and are being loaded.
+            Ok(None) if clock::now() < limit => hub.ready(limit).await,
+            Ok(None) => break Err(indeterminate(hub.explain(&[]).0)),
+            Ok(Some(extended)) => break Ok(extended),
+            Err(error) => break Err(error),
+        }
+    };
+    drop(turn);
+    drop(grant);
+    tidy(&hub, &request.name, request.nonce);
+    let _ = answer.send(said);
+}
+
+/// One attempt. `None` if it is worth another at once.
+async fn attempt(
+    hub: &Rc<Hub>,
+    grant: &Rc<Grant>,
+    request: &ExtendRequest,
+) -> Result<Option<Extended>, Error> {
+    let Some(held) = held(hub, grant, request).await? else {
+        return Ok(Some(Extended::Lost));
+    };
+    let now = clock::now();
+    if held.deadline.has_passed(now) {
+        return Ok(Some(Extended::Lost));
+    }
+    let hold = request.ttl.get() + held.grace;
+    if hold > hub.options.max_ttl {
+        return Err(crate::acquire::too_long(hold, hub.options.max_ttl));
+    }
+    let mut wire = Wire::new(
+        hub,
+        grant,
+        &request.name,
+        request.nonce,
+        Owner::new(""),
+        held.grace,
+    )?;
+    // A key on a node that is owed a release is not to be counted on.
+    let barred = grant.owed().or(grant.astray.get());
+    let nodes = hub.reachable(grant.asked.get().without(barred));
+    grant.ask(NodeSet::EMPTY, hold);
+    let patience = hub.options.timeout;
+    let now = clock::now();
+    let (mut extend, mut step) = Extend::start(
+        hub.quorum,
+        nodes,
+        request.ttl,
+        hold,
+        held.deadline,
+        patience,
+        now,
+    );
+    let outcome = loop {
+        wire.carry_out(step.send);
+        if let Some(outcome) = step.outcome {
+            break outcome;
+        }
+        step = wire.next(&mut extend).await;
+    };
+    match outcome {
+        ExtendOutcome::Extended { deadline } => {
+            grant.held.set(Some(Held { deadline, ..held }));
+            Ok(Some(Extended::Extended))
+        }
+        ExtendOutcome::Lost | ExtendOutcome::TooLate => Ok(Some(Extended::Lost)),
+        ExtendOutcome::Indeterminate => {
+            let has = |kind| wire.troubles.iter().find(|(_, t)| t.kind == kind);
+            if let Some((node, trouble)) = has(Kind::WrongType) {
+                return Err(wrong_type(&request.name, &hub.node(*node).name, trouble));
+            }
+            if has(Kind::NoScript).is_some() {
+                return Ok(None);
+            }
+            Err(indeterminate(hub.explain(&wire.troubles).0))
+        }
+    }
+}
+
+fn indeterminate(detail: String) -> Error {
+    Error::Indeterminate {
+        operation: Operation::Extend,
+        engine: ENGINE,
+        detail,
+    }
+}
+
+/// The lease, by what this client knows; else by what the nodes say, if it is of
+/// another client. `None` if no quorum can have it.
+async fn held(
+    hub: &Rc<Hub>,
+    grant: &Rc<Grant>,
+    request: &ExtendRequest,
+) -> Result<Option<Held>, Error> {
+    if let Some(held) = grant.held.get() {
+        return Ok(Some(held));
+    }
+    let asked_at: Instant = clock::now();
+    let looked = look::look(hub, &request.name)
+        .await
+        .map_err(|error| match error {
+            Error::Unavailable { detail, .. } => indeterminate(detail),
+            other => other,
+        })?;
+    let mut ends = Vec::new();
+    for key in looked.keys() {
+        if let Some(lease) = key
+            .lease
+            .as_ref()
+            .filter(|lease| lease.nonce == request.nonce)
+        {
+            ends.push((key.free_in.saturating_sub(lease.grace), lease.grace));
+        }
+    }
+    let needed = hub.quorum.size();
+    if ends.len() + looked.silent(hub) < needed {
+        return Ok(None);
+    }
+    if ends.len() < needed {
+        return Err(indeterminate("too few servers tell of it".to_owned()));
+    }
+    // The end that a quorum reaches, judged as if it had been asked for just now.
+    ends.sort_unstable();
+    let (left, grace) = ends[ends.len() - needed];
+    let Ok(left) = Ttl::new(left) else {
+        return Ok(None);
+    };
+    let deadline = Deadline::of(asked_at, left);
+    let held = Held {
+        deadline,
+        grace,
+        token: None,
+    };
+    grant.held.set(Some(held));
+    grant.asked.set(hub.quorum.all());
+    grant.ask(hub.quorum.all(), left.get() + grace);
+    Ok(Some(held))
+}

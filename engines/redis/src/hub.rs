@@ -1,0 +1,238 @@
+//! What the operations of one client share. Lives on the engine's thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_core::quorum::{Health, JoinEvent, NodeId, NodeSet, Proposals, Quorum};
+use leasehold_core::{Error, Instant, LockName, Nonce, WakeBoard};
+use redis::{Client, PushInfo};
+use tokio::sync::{mpsc, watch};
+
+use crate::RedisOptions;
+use crate::clock;
+use crate::connect;
+use crate::fail::{ENGINE, Trouble};
+use crate::grant::Grant;
+use crate::node::{Node, Standing};
+use crate::scripts::Scripts;
+use crate::wakes::Wakes;
+
+/// What a connection of this generation to this node was told unasked.
+pub(crate) type Push = (NodeId, u64, PushInfo);
+
+/// What the operations of one client share.
+pub(crate) struct Hub {
+    pub(crate) options: RedisOptions,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) quorum: Quorum,
+    pub(crate) nodes: Vec<Rc<Node>>,
+    pub(crate) scripts: Scripts,
+    pub(crate) proposals: RefCell<Proposals>,
+    pub(crate) wakes: Wakes,
+    pub(crate) pushes: mpsc::UnboundedSender<Push>,
+    pub(crate) changed: Rc<watch::Sender<u64>>,
+    pub(crate) grants: RefCell<HashMap<(LockName, Nonce), Rc<Grant>>>,
+    dice: Cell<u64>,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        options: RedisOptions,
+        board: Arc<WakeBoard>,
+        pushes: mpsc::UnboundedSender<Push>,
+    ) -> Result<Self, Error> {
+        let quorum = Quorum::of(options.addresses.len())?;
+        let clients = connect::clients(&options)?;
+        let changed = Rc::new(watch::channel(0).0);
+        let now = clock::now();
+        let nodes = quorum.all().iter().zip(&options.addresses);
+        let nodes = nodes.map(|(id, address)| {
+            let health = Health::new(options.timeout, now);
+            let changed = Rc::clone(&changed);
+            Rc::new(Node::new(id, address.to_string(), health, changed))
+        });
+        Ok(Self {
+            quorum,
+            clients,
+            nodes: nodes.collect(),
+            scripts: Scripts::new(options.retention),
+            proposals: RefCell::default(),
+            wakes: Wakes::new(board, quorum),
+            pushes,
+            changed,
+            grants: RefCell::default(),
+            dice: Cell::new(random()?),
+            options,
+        })
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> &Rc<Node> {
+        &self.nodes[id.index()]
+    }
+
+    /// The nodes of which this is so.
+    pub(crate) fn which(&self, wanted: impl Fn(&Node) -> bool) -> NodeSet {
+        let wanted = self.nodes.iter().filter(|node| wanted(node));
+        wanted.map(|node| node.id).collect()
+    }
+
+    /// The nodes to count on for votes. Those that are late are left out, unless
+    /// no quorum is left without them.
+    pub(crate) fn voters(&self, among: NodeSet) -> NodeSet {
+        let usable = self.which(Node::is_usable).and(among);
+        if usable.len() >= self.quorum.size() {
+            return usable;
+        }
+        let joined = |node: &Node| matches!(node.standing(), Standing::Joined);
+        self.which(|node| joined(node) && node.live().is_some())
+            .and(among)
+    }
+
+    /// The nodes to send to whatever is harmless on a node that does not vote.
+    pub(crate) fn reachable(&self, among: NodeSet) -> NodeSet {
+        let connected = self.which(Node::is_connected).and(among);
+        if connected.len() >= self.quorum.size() {
+            return connected;
+        }
+        self.which(|node| node.live().is_some()).and(among)
+    }
+
+    /// When an answer is late: later than that of the slowest node in use.
+    pub(crate) fn hedge_after(&self, among: NodeSet) -> Duration {
+        let each = among
+            .iter()
+            .map(|id| self.node(id).health.borrow().hedge_after());
+        each.max().unwrap_or(self.options.timeout)
+    }
+
+    /// Whether a quorum may vote within moments, although it does not now.
+    fn may_soon_vote(&self) -> bool {
+        let soon = |node: &Node| {
+            matches!(
+                node.standing(),
+                Standing::Unknown | Standing::Joining(None) | Standing::Joined
+            )
+        };
+        self.which(soon).len() >= self.quorum.size()
+    }
+
+    /// Waits for a quorum to vote, if that is a matter of moments.
+    pub(crate) async fn ready(&self, limit: Instant) {
+        let mut changed = self.changed.subscribe();
+        while self.voters(self.quorum.all()).len() < self.quorum.size()
+            && self.may_soon_vote()
+            && clock::now() < limit
+        {
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = clock::sleep_until(Some(limit)) => {}
+            }
+        }
+    }
+
+    /// Waits until every node has been heard of.
+    pub(crate) async fn all_tried(&self, limit: Instant) {
+        let mut changed = self.changed.subscribe();
+        let unknown = |node: &Node| matches!(node.standing(), Standing::Unknown);
+        while !self.which(unknown).is_empty() && clock::now() < limit {
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = clock::sleep_until(Some(limit)) => {}
+            }
+        }
+    }
+
+    /// Why a quorum does not vote, node by node.
+    pub(crate) fn unavailable(&self, said: &[(NodeId, Trouble)]) -> Error {
+        let (detail, remedy) = self.explain(said);
+        Error::unavailable(ENGINE, detail, remedy)
+    }
+
+    /// Why a quorum does not vote, node by node, and what to do about it. What is
+    /// `said` of a node comes before what is known of it.
+    pub(crate) fn explain(&self, said: &[(NodeId, Trouble)]) -> (String, &'static str) {
+        let mut details = Vec::new();
+        let mut remedy = None;
+        for node in &self.nodes {
+            let trouble = said.iter().find(|(id, _)| *id == node.id);
+            let trouble = match trouble {
+                Some((_, trouble)) => Some(trouble.clone()),
+                None => why(node),
+            };
+            if let Some(trouble) = trouble {
+                details.push(format!("{}: {}", node.name, trouble.detail));
+                remedy.get_or_insert(trouble.remedy);
+            }
+        }
+        let detail = match (details.is_empty(), self.quorum.nodes()) {
+            (true, _) => "its servers did not answer in time".to_owned(),
+            (_, 1) => details.join("; "),
+            (_, nodes) => format!(
+                "{} of {nodes} servers must agree, and cannot ({})",
+                self.quorum.size(),
+                details.join("; ")
+            ),
+        };
+        let usual = "see that the servers run, or give the URL a longer timeout=";
+        (detail, remedy.unwrap_or(usual))
+    }
+
+    /// Up to `most`, at random. Nothing is decided by it.
+    pub(crate) fn up_to(&self, most: Duration) -> Duration {
+        let mut dice = self.dice.get() | 1;
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        self.dice.set(dice);
+        most.mul_f64((dice >> 11) as f64 / (1u64 << 53) as f64)
+    }
+}
+
+/// Why a node does not vote.
+pub(crate) fn why(node: &Node) -> Option<Trouble> {
+    let waits =
+        |detail: String, remedy| Some(Trouble::new(crate::fail::Kind::Other, detail, remedy));
+    match node.standing() {
+        Standing::Joined => None,
+        Standing::Failed(trouble) => Some(trouble),
+        Standing::Unknown => Some(Trouble::timeout()),
+        Standing::Joining(Some(JoinEvent::Quarantined { left })) => waits(
+            format!(
+                "it has no record of earlier leases, and may not vote for another {left:.1?}, until all that it may have granted has run out"
+            ),
+            "wait, or if these servers are new and have granted nothing yet, give the URL fresh=yes",
+        ),
+        Standing::Joining(Some(JoinEvent::WaitsForOthers { voting, forgotten })) => waits(
+            format!(
+                "it has forgotten its counters, and too few of the other servers can tell them ({voting} vote, {forgotten} have forgotten)"
+            ),
+            "bring the other servers back",
+        ),
+        Standing::Joining(Some(JoinEvent::WaitsForEra)) => waits(
+            "too many servers have forgotten their counters, and era=manual forbids to begin a new era".to_owned(),
+            "bring the servers' data back, or open once with era=auto",
+        ),
+        Standing::Joining(_) => waits("it is joining".to_owned(), "wait a moment"),
+    }
+}
+
+/// Random bits of the operating system.
+pub(crate) fn random() -> Result<u64, Error> {
+    Ok(u64::from_ne_bytes(random_bytes()?))
+}
+
+/// Random bytes of the operating system.
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::unavailable(
+            ENGINE,
+            format!("no random bytes: {error}"),
+            "see that the operating system's random source works",
+        )
+    })?;
+    Ok(bytes)
+}

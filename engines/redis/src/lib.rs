@@ -1,0 +1,57 @@
+//! Leasehold on one to nine independent Redis (or Valkey) servers: Redlock with
+//! fencing tokens, as [`leasehold_core::quorum`] describes it. One server is the
+//! same protocol.
+//!
+//! The lock's own key is what every Redlock client writes, so they exclude us and
+//! we exclude them. A server that may have forgotten leases does not vote until it
+//! has joined anew.
+//!
+//! Not there yet: shared locks and permits, an ordered line, listing, watching,
+//! Sentinel and Cluster. Asking for them is refused.
+//!
+//! # How it runs
+//!
+//! An engine has one thread with all connections, timers and protocol machines of
+//! one client. Requests go there over a channel and answers come back over
+//! another, so its futures may be polled anywhere and dropped at any moment; an
+//! attempt that came to nothing is cleaned up there all the same. Each server has
+//! one connection, on which everything is pipelined and stays in order.
+//!
+//! # Layout
+//!
+//! * `config.rs`: the URL and its settings. `connect.rs`: a connection, and who
+//!   answers there.
+//! * `engine.rs`: the engine as the library sees it. `thread.rs`: its thread.
+//! * `hub.rs`: what the operations share. `node.rs`: one server. `supervise.rs`,
+//!   `join.rs`: keeping it connected, and bringing it to vote.
+//! * `wire.rs`: between a machine of the protocol and the connections.
+//!   `acquire.rs`, `extend.rs`, `release.rs`, `look.rs`, `unlock.rs`: the
+//!   operations. `grant.rs`: what is remembered of a nonce.
+//! * `wakes.rs`: waiters, and the releases that wake them.
+//! * `scripts/`: what is sent to a server, and what it answers.
+//! * `fail.rs`, `clock.rs`: errors, time.
+
+#![forbid(unsafe_code)]
+
+mod acquire;
+mod clock;
+mod config;
+mod connect;
+mod engine;
+mod extend;
+mod fail;
+mod grant;
+mod hub;
+mod join;
+mod look;
+mod node;
+mod release;
+mod scripts;
+mod supervise;
+mod thread;
+mod unlock;
+mod wakes;
+mod wire;
+
+pub use config::RedisOptions;
+pub use engine::{RedisEngine, capabilities};

@@ -1,0 +1,224 @@
+//! The steps of a join as the server sees them.
+//!
+//! A node that has to join has no scripts, so a step brings its own along and
+//! runs it by its hash. The scripts of the locks are loaded at the end.
+
+use std::time::Duration;
+
+use leasehold_core::Token;
+use leasehold_core::quorum::{Inspection, JoinCommand, JoinReply, Recalled, RunId};
+use redis::{Pipeline, Script, Value, cmd};
+
+use super::info::decode_info;
+use super::keys::NODE;
+use super::reply::{array, micros, millis, parsed, text, token};
+use super::{BadReply, RunText, whole_millis};
+
+/// The scripts of the join.
+#[derive(Debug)]
+pub(super) struct JoinScripts {
+    notice: Source,
+    recall: Source,
+    raise: Source,
+    install: Source,
+    adopt: Source,
+}
+
+/// A script that is sent along.
+#[derive(Debug)]
+struct Source {
+    code: &'static str,
+    sha: String,
+}
+
+impl Source {
+    fn new(code: &'static str) -> Self {
+        let sha = Script::new(code).get_hash().to_owned();
+        Self { code, sha }
+    }
+}
+
+impl JoinScripts {
+    pub(super) fn new() -> Self {
+        Self {
+            notice: Source::new(include_str!("notice.lua")),
+            recall: Source::new(include_str!("recall.lua")),
+            raise: Source::new(include_str!("raise.lua")),
+            install: Source::new(include_str!("install.lua")),
+            adopt: Source::new(include_str!("adopt.lua")),
+        }
+    }
+
+    /// One step, as sent over a connection whose server has this run id.
+    pub(super) fn encode(&self, command: JoinCommand, run_id: &RunText) -> Pipeline {
+        let mut pipe = Pipeline::new();
+        let (source, args) = match command {
+            JoinCommand::Inspect => {
+                let fields = ["joined", "high", "floor", "max_ttl"];
+                pipe.cmd("HMGET").arg(NODE).arg(&fields).cmd("TIME");
+                pipe.cmd("INFO").arg("all");
+                return pipe;
+            }
+            JoinCommand::Notice { ticket } => (&self.notice, vec![ticket.to_string()]),
+            JoinCommand::Recall => (&self.recall, vec![]),
+            JoinCommand::Raise { to } => (&self.raise, vec![to.to_string()]),
+            JoinCommand::Install {
+                ticket,
+                floor,
+                max_ttl,
+            } => (
+                &self.install,
+                vec![
+                    ticket.to_string(),
+                    floor.to_string(),
+                    whole_millis(max_ttl).to_string(),
+                ],
+            ),
+            JoinCommand::Adopt { max_ttl } => {
+                (&self.adopt, vec![whole_millis(max_ttl).to_string()])
+            }
+            JoinCommand::Keep { max_ttl } => (
+                &self.adopt,
+                vec![whole_millis(max_ttl).to_string(), "keep".to_owned()],
+            ),
+        };
+        pipe.cmd("SCRIPT").arg("LOAD").arg(source.code);
+        let mut call = cmd("EVALSHA");
+        call.arg(&source.sha).arg(1).arg(NODE).arg(run_id).arg(args);
+        pipe.add_command(call);
+        if let JoinCommand::Notice { .. } = command {
+            // After the notice, so that no flush falls in between unseen.
+            pipe.cmd("INFO").arg("all");
+        }
+        pipe
+    }
+}
+
+/// The answers to a step, one per command of its pipeline.
+///
+/// # Errors
+///
+/// Also if the server has another run id than the connection read at its start.
+pub(crate) fn decode_join(
+    command: JoinCommand,
+    run_id: &RunText,
+    values: &[Value],
+) -> Result<JoinReply, BadReply> {
+    let bad = |name| move || BadReply::new(name, &values);
+    match command {
+        JoinCommand::Inspect => read_inspect(run_id, values).ok_or_else(bad("join: inspect")),
+        JoinCommand::Notice { .. } => read_notice(run_id, values).ok_or_else(bad("join: notice")),
+        JoinCommand::Recall => read_recall(values).ok_or_else(bad("join: recall")),
+        JoinCommand::Raise { .. } => {
+            read_done(values, JoinReply::Raised).ok_or_else(bad("join: raise"))
+        }
+        JoinCommand::Install { .. } | JoinCommand::Adopt { .. } | JoinCommand::Keep { .. } => {
+            read_done(values, JoinReply::Installed).ok_or_else(bad("join: install"))
+        }
+    }
+}
+
+/// What the record says: joined under which run id, the mark, `max_ttl`.
+struct Record {
+    joined: Option<RunId>,
+    mark: Token,
+    max_ttl: Duration,
+}
+
+fn read_inspect(run_id: &RunText, values: &[Value]) -> Option<JoinReply> {
+    let [fields, time, info] = values else {
+        return None;
+    };
+    let record = match array(fields)? {
+        [Value::Nil, ..] => Record {
+            joined: None,
+            mark: Token::NONE,
+            max_ttl: Duration::ZERO,
+        },
+        [joined, high, floor, max_ttl] => Record {
+            joined: Some(parsed(joined)?),
+            mark: parsed::<Token>(high)?.max(parsed(floor)?),
+            max_ttl: Duration::from_millis(parsed(max_ttl)?),
+        },
+        _ => return None,
+    };
+    let [seconds, within] = array(time)? else {
+        return None;
+    };
+    let seconds: u64 = parsed(seconds)?;
+    let unix_micros = seconds
+        .checked_mul(1_000_000)?
+        .checked_add(parsed(within)?)?;
+    inspection(run_id, record, unix_micros, info).map(JoinReply::Inspected)
+}
+
+fn read_notice(run_id: &RunText, values: &[Value]) -> Option<JoinReply> {
+    let [_, said, info] = values else {
+        return None;
+    };
+    let [ticket, ago, now, joined, mark, max_ttl] = array(said)? else {
+        return None;
+    };
+    let record = Record {
+        joined: match text(joined)? {
+            "" => None,
+            joined => Some(joined.parse().ok()?),
+        },
+        mark: token(mark)?,
+        max_ttl: millis(max_ttl)?,
+    };
+    Some(JoinReply::Noticed {
+        ticket: parsed(ticket)?,
+        ago: micros(ago)?,
+        inspection: inspection(run_id, record, unix_micros(now)?, info)?,
+    })
+}
+
+fn inspection(
+    run_id: &RunText,
+    record: Record,
+    unix_micros: u64,
+    info: &Value,
+) -> Option<Inspection> {
+    let info = decode_info(info).ok()?;
+    (run_id.run_id() == info.run_id).then_some(Inspection {
+        run_id: info.run_id,
+        joined: record.joined,
+        mark: record.mark,
+        max_ttl: record.max_ttl,
+        uptime: info.uptime,
+        disturbed: info.disturbed,
+        unix_micros,
+    })
+}
+
+fn read_recall(values: &[Value]) -> Option<JoinReply> {
+    let [_, said] = values else {
+        return None;
+    };
+    let [age, mark, max_ttl, now] = array(said)? else {
+        return None;
+    };
+    let joined_for = match age {
+        Value::Int(-1) => None,
+        age => Some(micros(age)?),
+    };
+    Some(JoinReply::Recalled(Recalled {
+        joined_for,
+        mark: token(mark)?,
+        max_ttl: millis(max_ttl)?,
+        unix_micros: unix_micros(now)?,
+    }))
+}
+
+fn read_done(values: &[Value], done: JoinReply) -> Option<JoinReply> {
+    match values {
+        [_, Value::Int(1)] => Some(done),
+        [_, Value::Int(0)] => Some(JoinReply::Refused),
+        _ => None,
+    }
+}
+
+fn unix_micros(value: &Value) -> Option<u64> {
+    super::reply::int(value)
+}

@@ -1,0 +1,141 @@
+//! The engine's thread: all connections, timers and machines of one client.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use leasehold_core::{Error, WakeBoard};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::{LocalSet, spawn_local};
+
+use crate::RedisOptions;
+use crate::clock;
+use crate::engine::Request;
+use crate::fail::ENGINE;
+use crate::grant;
+use crate::hub::Hub;
+use crate::node::{Node, Standing};
+use crate::supervise::supervise;
+use crate::wakes;
+
+/// How often what nobody uses any more is forgotten.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How much longer than the node's timeout opening may take.
+const ALLOWANCE: Duration = Duration::from_millis(200);
+
+/// Starts the thread; `ready` is told when a quorum votes or is known not to.
+pub(crate) fn start(
+    options: RedisOptions,
+    board: Arc<WakeBoard>,
+    ready: impl FnOnce(Result<(), Error>) + Send + 'static,
+) -> Result<mpsc::UnboundedSender<Request>, Error> {
+    let failed = |error: std::io::Error| {
+        Error::unavailable(
+            ENGINE,
+            format!("its thread cannot be started: {error}"),
+            "see how many threads and open files this process may have",
+        )
+    };
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let (requests, asked) = mpsc::unbounded_channel();
+    thread::Builder::new()
+        .name("leasehold-redis".to_owned())
+        .spawn(move || run(&runtime, options, board, asked, ready))
+        .map_err(failed)?;
+    Ok(requests)
+}
+
+fn run(
+    runtime: &Runtime,
+    options: RedisOptions,
+    board: Arc<WakeBoard>,
+    asked: mpsc::UnboundedReceiver<Request>,
+    ready: impl FnOnce(Result<(), Error>),
+) {
+    let tasks = LocalSet::new();
+    let (pushes, pushed) = mpsc::unbounded_channel();
+    let hub = match Hub::new(options, board, pushes) {
+        Ok(hub) => Rc::new(hub),
+        Err(error) => {
+            return ready(Err(error));
+        }
+    };
+    tasks.block_on(runtime, async {
+        for node in &hub.nodes {
+            spawn_local(supervise(Rc::clone(&hub), Rc::clone(node)));
+        }
+        spawn_local(listen(Rc::clone(&hub), pushed));
+        spawn_local(sweep(Rc::clone(&hub)));
+        let opened = opened(&hub).await;
+        let is_open = opened.is_ok();
+        ready(opened);
+        if is_open {
+            serve(&hub, asked).await;
+        }
+    });
+}
+
+/// Serves requests until the engine is dropped, and then finishes what it can.
+async fn serve(hub: &Rc<Hub>, mut asked: mpsc::UnboundedReceiver<Request>) {
+    while let Some(request) = asked.recv().await {
+        // Tasks are polled in the order they are spawned, so the requests of one
+        // nonce take their turns in the order of the calls.
+        spawn_local(request.serve(Rc::clone(hub)));
+    }
+    // Clean-ups and releases under way hold on to their grants.
+    let limit = clock::now().saturating_add(hub.options.timeout);
+    while clock::now() < limit {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let grants = hub.grants.borrow();
+        let busy = |grant: &Rc<grant::Grant>| Rc::strong_count(grant) > 1;
+        if !grants.values().any(busy) {
+            return;
+        }
+    }
+}
+
+/// Waits until a quorum votes, or until it is known why not.
+async fn opened(hub: &Hub) -> Result<(), Error> {
+    let limit = clock::now().saturating_add(hub.options.timeout + ALLOWANCE);
+    let mut changed = hub.changed.subscribe();
+    let quorum = hub.quorum.size();
+    let joined = |node: &Node| matches!(node.standing(), Standing::Joined);
+    let open = |node: &Node| matches!(node.standing(), Standing::Unknown | Standing::Joining(None));
+    loop {
+        let open = hub.which(open);
+        if hub.which(joined).len() >= quorum {
+            return Ok(());
+        }
+        if open.is_empty() || clock::now() >= limit {
+            break;
+        }
+        tokio::select! {
+            _ = changed.changed() => {}
+            () = clock::sleep_until(Some(limit)) => {}
+        }
+    }
+    let failed = |node: &Node| matches!(node.standing(), Standing::Unknown | Standing::Failed(_));
+    match hub.quorum.nodes() - hub.which(failed).len() >= quorum {
+        true => Ok(()),
+        false => Err(hub.unavailable(&[])),
+    }
+}
+
+async fn listen(hub: Rc<Hub>, mut pushed: mpsc::UnboundedReceiver<crate::hub::Push>) {
+    while let Some(push) = pushed.recv().await {
+        wakes::pushed(&hub, push);
+    }
+}
+
+async fn sweep(hub: Rc<Hub>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        grant::sweep(&hub);
+        hub.wakes.sweep(&hub.nodes);
+    }
+}

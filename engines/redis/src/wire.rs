@@ -1,0 +1,302 @@
+//! Between a machine of the protocol and the connections.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use leasehold_core::quorum::{
+    Acquire, AcquireOutcome, AcquireReply, Command, Extend, ExtendOutcome, Failure, NodeId,
+    NodeSet, PromoteReply, Release, ReleaseOutcome, Reply, Step,
+};
+use leasehold_core::{Error, Instant, LockName, Nonce, Owner};
+use redis::Value;
+use tokio::select;
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::fail::Trouble;
+use crate::grant::Grant;
+use crate::hub::Hub;
+use crate::node::Miss;
+use crate::scripts::{
+    BadReply, Keys, Label, View, decode_acquire, decode_extend, decode_promote, decode_release,
+};
+
+/// A machine, as the wire drives it.
+pub(crate) trait Machine {
+    type Outcome;
+
+    fn on_reply(
+        &mut self,
+        node: NodeId,
+        reply: Reply,
+        now: Instant,
+    ) -> Step<Command, Self::Outcome>;
+    fn on_tick(&mut self, now: Instant) -> Step<Command, Self::Outcome>;
+    fn wake_at(&self) -> Option<Instant>;
+}
+
+/// One operation on one lock: what it sends goes to each node in order.
+pub(crate) struct Wire {
+    pub(crate) hub: Rc<Hub>,
+    pub(crate) grant: Rc<Grant>,
+    pub(crate) name: LockName,
+    pub(crate) nonce: Nonce,
+    pub(crate) keys: Rc<Keys>,
+    owner: Owner,
+    grace: Duration,
+    replies: mpsc::UnboundedSender<Heard>,
+    heard: mpsc::UnboundedReceiver<Heard>,
+    /// Nodes that this operation owes a release.
+    owes: NodeSet,
+    /// Which nodes refused, and why.
+    pub(crate) troubles: Vec<(NodeId, Trouble)>,
+    /// The lock as nodes had it that found it busy.
+    pub(crate) views: Vec<(NodeId, View)>,
+}
+
+/// An answer, and what came with it.
+struct Heard {
+    node: NodeId,
+    reply: Reply,
+    to: Command,
+    view: Option<View>,
+    trouble: Option<Trouble>,
+}
+
+impl Wire {
+    /// The owner and grace matter to an acquire only.
+    pub(crate) fn new(
+        hub: &Rc<Hub>,
+        grant: &Rc<Grant>,
+        name: &LockName,
+        nonce: Nonce,
+        owner: Owner,
+        grace: Duration,
+    ) -> Result<Self, Error> {
+        let (replies, heard) = mpsc::unbounded_channel();
+        Ok(Self {
+            hub: Rc::clone(hub),
+            grant: Rc::clone(grant),
+            keys: Rc::new(Keys::of(name, &hub.options.prefix)?),
+            name: name.clone(),
+            nonce,
+            owner,
+            grace,
+            replies,
+            heard,
+            owes: NodeSet::EMPTY,
+            troubles: Vec::new(),
+            views: Vec::new(),
+        })
+    }
+
+    /// Sends what a step says.
+    pub(crate) fn carry_out(&mut self, send: Option<(Command, NodeSet)>) {
+        let Some((command, nodes)) = send else {
+            return;
+        };
+        for id in nodes.iter() {
+            if command == Command::Release && !self.owes.contains(id) {
+                self.owes = self.owes.with(id);
+                self.grant.owe(id);
+            }
+            self.send(command, id);
+        }
+    }
+
+    fn send(&self, command: Command, id: NodeId) {
+        let node = self.hub.node(id);
+        let replies = self.replies.clone();
+        let Some(live) = node.live() else {
+            let reply = of(command, Failure::NotSent);
+            let _ = replies.send(Heard {
+                node: id,
+                reply,
+                to: command,
+                view: None,
+                trouble: None,
+            });
+            return;
+        };
+        let scripts = &self.hub.scripts;
+        let (keys, nonce) = (&self.keys, self.nonce);
+        let label = Label {
+            owner: &self.owner,
+            grace: self.grace,
+        };
+        let packed = match command {
+            Command::Acquire { hold, proposal } => {
+                scripts.acquire(keys, &live.run, nonce, hold, proposal, label)
+            }
+            Command::Promote { to } => scripts.promote(keys, &live.run, nonce, to),
+            Command::Extend { hold } => scripts.extend(keys, nonce, hold),
+            Command::Release => scripts.release(keys, nonce),
+        };
+        let (hub, name) = (Rc::clone(&self.hub), self.name.clone());
+        node.send(packed, move |answer, generation| {
+            let heard = read(&hub, &name, id, generation, command, answer);
+            let _ = replies.send(heard);
+        });
+    }
+
+    /// Waits for the next answer, or for the machine's time, and tells it.
+    ///
+    /// Cancel-safe: an answer is taken only when it is told.
+    pub(crate) async fn next<M: Machine>(&mut self, machine: &mut M) -> Step<Command, M::Outcome> {
+        select! {
+            biased;
+            Some(heard) = self.heard.recv() => {
+                let (node, reply) = (heard.node, heard.reply);
+                self.note(heard);
+                machine.on_reply(node, reply, clock::now())
+            }
+            () = clock::sleep_until(machine.wake_at()) => machine.on_tick(clock::now()),
+        }
+    }
+
+    fn note(&mut self, heard: Heard) {
+        let node = heard.node;
+        self.troubles
+            .extend(heard.trouble.map(|trouble| (node, trouble)));
+        self.views.extend(heard.view.map(|view| (node, view)));
+        if heard.to != Command::Release {
+            return;
+        }
+        match heard.reply {
+            Reply::Release(Ok(_)) if self.owes.contains(node) => {
+                self.owes = self.owes.without(NodeSet::only(node));
+                self.grant.pay(node);
+            }
+            Reply::Release(Err(Failure::Lost)) => {
+                self.grant.astray.set(self.grant.astray.get().with(node));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        // What was not answered by now has run out.
+        self.owes.iter().for_each(|node| self.grant.pay(node));
+    }
+}
+
+/// The reply to a command that has no answer.
+const fn of(command: Command, failure: Failure) -> Reply {
+    match command {
+        Command::Acquire { .. } => Reply::Acquire(Err(failure)),
+        Command::Promote { .. } => Reply::Promote(Err(failure)),
+        Command::Extend { .. } | Command::Release => Reply::Release(Err(failure)),
+    }
+}
+
+/// Reads an answer, and lets everybody learn from it.
+fn read(
+    hub: &Hub,
+    name: &LockName,
+    id: NodeId,
+    generation: u64,
+    command: Command,
+    answer: Result<Value, Miss>,
+) -> Heard {
+    let mut heard = Heard {
+        node: id,
+        reply: of(command, Failure::Refused),
+        to: command,
+        view: None,
+        trouble: None,
+    };
+    let value = match answer {
+        Ok(value) => value,
+        Err(miss) => {
+            heard.reply = match miss {
+                Miss::NotSent => of(command, Failure::NotSent),
+                Miss::Lost => of(command, Failure::Lost),
+                Miss::Refused(trouble) => {
+                    heard.trouble = Some(trouble);
+                    heard.reply
+                }
+            };
+            return heard;
+        }
+    };
+    let reply = decode(command, &value).map(|(reply, view)| {
+        heard.view = view;
+        reply
+    });
+    match reply {
+        Ok(reply) => heard.reply = reply,
+        // It may have done anything.
+        Err(bad) => {
+            heard.trouble = Some(Trouble::nonsense(bad.to_string()));
+            heard.reply = of(command, Failure::Lost);
+        }
+    }
+    match heard.reply {
+        Reply::Acquire(Ok(AcquireReply::NotJoined))
+        | Reply::Promote(Ok(PromoteReply::NotJoined)) => hub.node(id).lapse(generation),
+        Reply::Acquire(Ok(granted)) => hub.proposals.borrow_mut().on_reply(name, &granted),
+        Reply::Promote(Ok(PromoteReply::At(counter))) => {
+            hub.proposals.borrow_mut().note(name, counter);
+        }
+        _ => {}
+    }
+    heard
+}
+
+fn decode(command: Command, value: &Value) -> Result<(Reply, Option<View>), BadReply> {
+    Ok(match command {
+        Command::Acquire { .. } => {
+            let (reply, view) = decode_acquire(value)?;
+            (Reply::Acquire(Ok(reply)), view)
+        }
+        Command::Promote { .. } => (Reply::Promote(Ok(decode_promote(value)?)), None),
+        Command::Extend { .. } => (Reply::Release(Ok(decode_extend(value)?)), None),
+        Command::Release => (Reply::Release(Ok(decode_release(value)?)), None),
+    })
+}
+
+macro_rules! machine {
+    ($machine:ty, $outcome:ty, |$own:ident, $node:ident, $reply:ident, $now:ident| $on_reply:expr) => {
+        impl Machine for $machine {
+            type Outcome = $outcome;
+
+            fn on_reply(
+                &mut self,
+                $node: NodeId,
+                $reply: Reply,
+                $now: Instant,
+            ) -> Step<Command, $outcome> {
+                let $own = self;
+                $on_reply
+            }
+
+            fn on_tick(&mut self, now: Instant) -> Step<Command, $outcome> {
+                <$machine>::on_tick(self, now)
+            }
+
+            fn wake_at(&self) -> Option<Instant> {
+                <$machine>::wake_at(self)
+            }
+        }
+    };
+}
+
+/// Answers to an extend and a release are of one kind.
+fn owner(reply: Reply) -> Result<leasehold_core::quorum::OwnerReply, Failure> {
+    match reply {
+        Reply::Release(reply) => reply,
+        _ => Err(Failure::Refused),
+    }
+}
+
+machine!(Acquire, AcquireOutcome, |own, node, reply, now| {
+    Acquire::on_reply(own, node, reply, now)
+});
+machine!(Extend, ExtendOutcome, |own, node, reply, now| {
+    Extend::on_reply(own, node, owner(reply), now)
+});
+machine!(Release, ReleaseOutcome, |own, node, reply, now| {
+    Release::on_reply(own, node, owner(reply), now)
+});

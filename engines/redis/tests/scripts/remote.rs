@@ -1,0 +1,203 @@
+//! A real node, asked through the scripts.
+
+use std::time::Duration;
+
+use leasehold_core::quorum::{
+    AcquireReply, JoinCommand, JoinReply, OwnerReply, PromoteReply, RunId,
+};
+use leasehold_core::{BreakStatus, LockName, Nonce, Owner, StoreTime, Token};
+use redis::{Cmd, Connection, RedisResult, Value};
+
+use super::scripts::info::{ServerInfo, decode_info};
+use super::scripts::{
+    BreakReply, Keys, Label, RunText, Scripts, View, decode_acquire, decode_break, decode_extend,
+    decode_join, decode_promote, decode_release, decode_status,
+};
+use super::support::Server;
+
+/// What every grant of these tests has beyond its TTL.
+pub(crate) const GRACE: Duration = Duration::from_millis(7);
+/// Who takes every lock of these tests.
+pub(crate) const OWNER: &str = "host é 1/2";
+
+/// A server, a connection to it, and the scripts.
+pub(crate) struct Remote {
+    pub(crate) server: Server,
+    pub(crate) connection: Connection,
+    pub(crate) scripts: Scripts,
+    pub(crate) run: RunText,
+}
+
+impl Remote {
+    pub(crate) fn start(retention: Duration) -> Self {
+        let server = Server::start(&[]);
+        let mut connection = server.connect();
+        let run = read_info(&mut connection).run_id;
+        Self {
+            server,
+            connection,
+            scripts: Scripts::new(retention),
+            run: run.into(),
+        }
+    }
+
+    /// One that votes.
+    pub(crate) fn joined(floor: Token) -> Self {
+        let mut remote = Self::start(Duration::from_secs(60));
+        remote.join_at(floor, Duration::from_secs(100));
+        remote.load();
+        remote
+    }
+
+    pub(crate) fn join_at(&mut self, floor: Token, max_ttl: Duration) {
+        let ticket = nonce(9);
+        self.join(JoinCommand::Notice { ticket }, None);
+        let command = JoinCommand::Install {
+            ticket,
+            floor,
+            max_ttl,
+        };
+        assert_eq!(self.join(command, None), JoinReply::Installed);
+    }
+
+    /// A new connection, after a restart.
+    pub(crate) fn reconnect(&mut self) {
+        self.connection = self.server.connect();
+        self.run = self.info().run_id.into();
+    }
+
+    pub(crate) fn load(&mut self) {
+        let said: Vec<Value> = self.scripts.load().query(&mut self.connection).unwrap();
+        self.scripts.decode_load(&said).unwrap();
+    }
+
+    pub(crate) fn acquire(
+        &mut self,
+        run: RunId,
+        name: &LockName,
+        nonce: Nonce,
+        hold: Duration,
+        proposal: Token,
+    ) -> RedisResult<(AcquireReply, Option<View>)> {
+        let owner = Owner::new(OWNER);
+        let label = Label {
+            owner: &owner,
+            grace: GRACE,
+        };
+        let (keys, run) = (keys(name), run.into());
+        let cmd = (self.scripts).acquire(&keys, &run, nonce, hold, proposal, label);
+        Ok(decode_acquire(&self.ask(&cmd)?).unwrap())
+    }
+
+    pub(crate) fn promote(
+        &mut self,
+        run: RunId,
+        name: &LockName,
+        nonce: Nonce,
+        to: Token,
+    ) -> RedisResult<PromoteReply> {
+        let cmd = (self.scripts).promote(&keys(name), &run.into(), nonce, to);
+        Ok(decode_promote(&self.ask(&cmd)?).unwrap())
+    }
+
+    pub(crate) fn extend(
+        &mut self,
+        name: &LockName,
+        nonce: Nonce,
+        hold: Duration,
+    ) -> RedisResult<OwnerReply> {
+        let cmd = self.scripts.extend(&keys(name), nonce, hold);
+        Ok(decode_extend(&self.ask(&cmd)?).unwrap())
+    }
+
+    pub(crate) fn release(&mut self, name: &LockName, nonce: Nonce) -> RedisResult<OwnerReply> {
+        let cmd = self.scripts.release(&keys(name), nonce);
+        Ok(decode_release(&self.ask(&cmd)?).unwrap())
+    }
+
+    pub(crate) fn status(&mut self, name: &LockName) -> RedisResult<View> {
+        let cmd = self.scripts.status(&keys(name));
+        Ok(decode_status(&self.ask(&cmd)?).unwrap())
+    }
+
+    pub(crate) fn break_key(
+        &mut self,
+        run: RunId,
+        name: &LockName,
+        nonce: Option<Nonce>,
+        to: Token,
+    ) -> RedisResult<BreakReply> {
+        let run = run.into();
+        let cmd = (self.scripts).break_key(&keys(name), &run, nonce, to, &why());
+        Ok(decode_break(&self.ask(&cmd)?).unwrap())
+    }
+
+    /// A step of a join, under another run id than the server's if told so.
+    pub(crate) fn join(&mut self, command: JoinCommand, run: Option<RunId>) -> JoinReply {
+        let run = run.map_or_else(|| self.run.clone(), RunText::from);
+        let pipe = self.scripts.join(command, &run);
+        let said: Vec<Value> = pipe.query(&mut self.connection).unwrap();
+        decode_join(command, &run, &said).unwrap()
+    }
+
+    pub(crate) fn info(&mut self) -> ServerInfo {
+        read_info(&mut self.connection)
+    }
+
+    /// A plain command.
+    pub(crate) fn call(&mut self, words: &[&str]) -> Value {
+        let mut cmd = Cmd::new();
+        for word in words {
+            cmd.arg(word);
+        }
+        self.ask(&cmd).unwrap()
+    }
+
+    /// How long a key lives, in ms; -1 for ever, -2 if it is not there.
+    pub(crate) fn life(&mut self, key: &str) -> i64 {
+        match self.call(&["PTTL", key]) {
+            Value::Int(left) => left,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The server's clock.
+    pub(crate) fn now(&mut self) -> StoreTime {
+        let mut cmd = Cmd::new();
+        cmd.arg("TIME");
+        let (seconds, micros): (u64, u64) = cmd.query(&mut self.connection).unwrap();
+        StoreTime::from_micros(seconds * 1_000_000 + micros)
+    }
+
+    fn ask(&mut self, cmd: &Cmd) -> RedisResult<Value> {
+        cmd.query(&mut self.connection)
+    }
+}
+
+fn read_info(connection: &mut Connection) -> ServerInfo {
+    let said: Value = redis::cmd("INFO").arg("all").query(connection).unwrap();
+    decode_info(&said).unwrap()
+}
+
+pub(crate) fn keys(name: &LockName) -> Keys {
+    Keys::of(name, "").unwrap()
+}
+
+/// What every break of these tests says.
+pub(crate) fn why() -> BreakStatus {
+    let ended = vec![token(7), Token::MAX];
+    BreakStatus::new(OWNER.into(), "stuck, é".to_owned(), 1_795_000_000, ended)
+}
+
+/// Our key beside the lock's own.
+pub(crate) fn ours(name: &LockName, what: &str) -> String {
+    format!("leasehold:{{{name}}}:{what}")
+}
+
+pub(crate) fn nonce(of: u8) -> Nonce {
+    Nonce::from_bytes([of; 16])
+}
+
+pub(crate) fn token(value: u64) -> Token {
+    Token::new(value).unwrap()
+}
