@@ -74,7 +74,6 @@ impl World {
         };
         self.grants += 1;
         self.at_once += u64::from(!promoted);
-        self.last_grant[name] = self.now;
         self.clients[client]
             .proposals
             .note(&self.names[name], token);
@@ -115,6 +114,7 @@ impl World {
             return Ok(());
         };
         let until = clock.ends(lease.deadline);
+        self.last_held[lease.name] = self.now;
         self.leases[lease.name].valid(lease.nonce, self.now, until)
     }
 

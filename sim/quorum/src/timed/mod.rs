@@ -109,7 +109,8 @@ struct World {
     ops: Vec<Op>,
     tokens: Vec<Tokens>,
     leases: Vec<Leases>,
-    last_grant: Vec<u64>,
+    /// When each lock was last granted or extended.
+    last_held: Vec<u64>,
     /// Grants that something outside the protocol may have brought back.
     undead: BTreeSet<Nonce>,
     restored: bool,
@@ -156,7 +157,7 @@ impl World {
             ops: Vec::new(),
             tokens: (0..setup.names).map(|_| Tokens::default()).collect(),
             leases: (0..setup.names).map(|_| Leases::default()).collect(),
-            last_grant: vec![0; setup.names],
+            last_held: vec![0; setup.names],
             undead: BTreeSet::new(),
             restored: false,
             durable: rng.u8(0..5) == 0,
@@ -201,7 +202,7 @@ impl World {
             }
             self.handle(event)?;
         }
-        let idle = self.last_grant.iter().position(|&at| at < end - 1_500_000);
+        let idle = self.last_held.iter().position(|&at| at < end - 1_500_000);
         match idle {
             Some(name) => Err(format!("C6: lock {name} could not be had again")),
             None => Ok(()),
