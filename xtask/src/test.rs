@@ -30,7 +30,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             "read the failures above; one package alone: cargo test -p PACKAGE",
             || {
                 let mut command = process::cargo(&workspace);
-                command.args(["test", "--workspace", "--locked"]).args(args);
+                command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+                command.args(args);
                 process::run(&mut command)?;
                 Ok(String::new())
             },
