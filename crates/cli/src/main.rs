@@ -7,10 +7,12 @@
 //! * `take`, `waiting`, `view`: asking for a lock, and what is shown meanwhile.
 //! * `job`: the command that `run` starts, its signals and its terminal.
 //! * `config`, `context`, `owner`: which engine to use, and as whom.
+//! * `clock`, `sync`: time that counts suspends, and what threads share.
 //! * `output`: tables, durations, colours, JSON.
 //! * `failure`: what is said when something fails, and the exit codes.
 
 mod args;
+mod clock;
 mod commands;
 mod config;
 mod context;
@@ -18,6 +20,7 @@ mod failure;
 mod job;
 mod output;
 mod owner;
+mod sync;
 mod take;
 mod view;
 mod waiting;

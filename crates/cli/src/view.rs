@@ -10,7 +10,7 @@ use leasehold::Queued;
 
 use crate::context::Context;
 use crate::output::{brief, shorten};
-use crate::waiting::lock;
+use crate::sync::lock;
 
 /// How often the spinner turns.
 const TURN: Duration = Duration::from_millis(120);

@@ -1,9 +1,6 @@
 //! Taking a lock, and giving up when a signal comes first.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use leasehold::{Lease, LockRequest, Locks};
@@ -13,6 +10,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::job::Signals;
 use crate::output::brief;
+use crate::sync::{first, lock};
 use crate::take::Take;
 use crate::view::WaitingView;
 
@@ -70,19 +68,4 @@ pub(crate) fn take(
         (Some(Err(error)), None) => Err(plan.failure(error)),
         (None, None) => unreachable!("a wait without an answer was ended by a signal"),
     }
-}
-
-/// Whichever answers first; the other one is dropped.
-pub(crate) async fn first<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
-    let (mut one, mut other) = (pin!(one), pin!(other));
-    poll_fn(|context| match one.as_mut().poll(context) {
-        Poll::Ready(answer) => Poll::Ready(answer),
-        Poll::Pending => other.as_mut().poll(context),
-    })
-    .await
-}
-
-/// A panic of whoever held the mutex leaves what we keep in it in order.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -74,6 +74,21 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The lock it happened to.
+    #[must_use]
+    pub const fn name(&self) -> &LockName {
+        match self {
+            Self::Acquired { name, .. }
+            | Self::Ended { name, .. }
+            | Self::Broken { name, .. }
+            | Self::Waiting { name, .. }
+            | Self::GaveUp { name, .. }
+            | Self::Skipped { name, .. } => name,
+        }
+    }
+}
+
 /// What happened to one lock between two looks at it, in the order it must have
 /// happened. Pure; `before` and `now` are of the same lock.
 #[must_use]

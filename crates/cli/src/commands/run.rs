@@ -15,8 +15,9 @@ use crate::context::{Context, Opened};
 use crate::failure::{Failure, code};
 use crate::job::{Job, JobEnd, JobSpec, Signals, SpawnError, signal_exit};
 use crate::owner;
+use crate::sync::lock;
 use crate::take::Take;
-use crate::waiting::{self, Outcome, lock};
+use crate::waiting::{self, Outcome};
 
 pub(super) fn run(context: &Context, args: RunArgs) -> Result<ExitCode, Failure> {
     let plan = Take::new(&args.take)?;

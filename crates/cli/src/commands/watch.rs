@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::SystemTime;
 
-use leasehold::{Change, LockName, LockStatus, Watch};
+use leasehold::{LockName, LockStatus, Watch};
 use pollster::block_on;
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
@@ -87,21 +87,9 @@ pub(super) fn watch(context: &Context, args: WatchArgs) -> Result<(), Failure> {
 fn follow(mut watch: Watch, wanted: &Wanted) -> Result<(), Failure> {
     loop {
         let change = block_on(watch.next())?;
-        if name_of(&change).is_none_or(|name| wanted.is(name)) {
+        if wanted.is(change.name()) {
             print_line(&change)?;
         }
-    }
-}
-
-fn name_of(change: &Change) -> Option<&LockName> {
-    match change {
-        Change::Acquired { name, .. }
-        | Change::Ended { name, .. }
-        | Change::Broken { name, .. }
-        | Change::Waiting { name, .. }
-        | Change::GaveUp { name, .. }
-        | Change::Skipped { name, .. } => Some(name),
-        _ => None,
     }
 }
 

@@ -11,14 +11,15 @@ use std::time::Duration;
 use leasehold::{Lease, Loss, Token};
 use pollster::block_on;
 use rustix::thread::{ClockId, clock_nanosleep_absolute};
-use rustix::time::{Timespec, clock_gettime};
+use rustix::time::Timespec;
 
 use crate::args::OnLost;
+use crate::clock::now;
 use crate::context::Context;
 use crate::job::JobControl;
 use crate::output::brief;
+use crate::sync::{first, lock};
 use crate::take::Take;
-use crate::waiting::{first, lock};
 
 /// The lease while the command runs; taken out to release it.
 pub(super) type Held = Arc<Mutex<Option<Lease>>>;
@@ -173,15 +174,6 @@ fn time_to_stop(grace: Duration, end: Duration, now: Duration) -> Duration {
     let margin = grace / 50 + Duration::from_millis(5);
     let gone = end.saturating_add(grace.saturating_sub(margin));
     gone.saturating_sub(now)
-}
-
-/// The clock of the leases' deadlines. It counts suspended time.
-fn now() -> Duration {
-    let now = clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::new(
-        now.tv_sec.try_into().unwrap_or_default(),
-        now.tv_nsec.try_into().unwrap_or_default(),
-    )
 }
 
 fn sleep_until(at: Duration) {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock;
+use crate::clock;
+
 use super::signals::Shared;
 
 /// Ends the job's group. It does nothing once the job has ended.

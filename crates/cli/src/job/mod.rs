@@ -12,7 +12,7 @@
 //!   could not.
 //! * [`running`]: the running command's state and its answer to each event.
 //! * [`terminal`], [`stop`]: job control, in the manner of a shell.
-//! * [`control`], [`group`], [`clock`]: ending the whole group by an instant.
+//! * [`control`], [`group`]: ending the whole group by an instant.
 //! * [`guard`]: a helper process that ends the group if we are killed.
 //! * [`end`]: the exit status, as a shell would tell it.
 //!
@@ -43,7 +43,6 @@
 //! **Normal end.** When the command ends of itself, whatever it left running in
 //! the background is left alone, as a shell would.
 
-mod clock;
 mod control;
 mod end;
 mod error;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
-use super::clock;
+use crate::clock;
+
 use super::group::Group;
 use super::stop::{self, Who};
 use super::terminal::Terminal;

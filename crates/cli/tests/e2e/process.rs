@@ -69,6 +69,20 @@ pub(crate) fn children(parent: i32) -> Vec<i32> {
         .collect()
 }
 
+/// Waits until a process runs a program of this name as its child. A shell that
+/// has just said something has not started its next command yet, and a signal in
+/// that moment hits the shell alone.
+pub(crate) fn await_child(parent: i32, name: &str) -> i32 {
+    let mut found = None;
+    eventually(&format!("{name} runs"), || {
+        found = children(parent)
+            .into_iter()
+            .find(|&pid| is_program(pid, name));
+        found.is_some()
+    });
+    found.expect("it runs")
+}
+
 /// The guard of a `leasehold`, once it has left its session.
 pub(crate) fn guard_of(leasehold: i32) -> Option<i32> {
     children(leasehold).into_iter().find(|&pid| {

@@ -118,6 +118,18 @@ impl Session {
         assert_eq!(self.expect_number("answer="), 42);
     }
 
+    /// Waits until the shell says this of a background job, which it does before a
+    /// prompt. Only then does it know, and can `fg` and `bg` do what they should.
+    pub(crate) fn expect_notice(&mut self, text: &str) {
+        let before = self.seen;
+        eventually(&format!("the shell says {text:?}"), || {
+            self.answers();
+            self.text()[before..].contains(text)
+        });
+        self.seen = before;
+        self.expect(text);
+    }
+
     /// How often a text was shown so far.
     pub(crate) fn count(&self, text: &str) -> usize {
         self.text().matches(text).count()

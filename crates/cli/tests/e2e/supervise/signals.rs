@@ -1,11 +1,12 @@
 //! Signals: sent on while the command runs, kept while the lock is awaited.
 
-use std::process::Command;
+use std::fs;
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::{SigSet, Signal};
 
-use crate::process::gone;
-use crate::support::{Running, Scene, executable, fresh, run};
+use crate::process::{await_child, gone};
+use crate::support::{Running, Scene, acquire, eventually, executable, fresh, run};
 
 const SENT_ON: [Signal; 6] = [
     Signal::SIGINT,
@@ -53,8 +54,8 @@ fn a_signal_reaches_the_whole_group() {
 
 #[test]
 fn a_foreground_child_of_a_shell_is_ended_too() {
-    let mut running = Running::start(run(&[], &["sh", "-c", "echo ready; sleep 100; echo late"]));
-    assert_eq!(running.line(), "ready");
+    let mut running = Running::start(run(&[], &["sh", "-c", "echo $$; sleep 100; echo late"]));
+    await_child(running.pid_line(), "sleep");
     running.signal(Signal::SIGTERM);
     assert_eq!(
         running.line(),
@@ -117,4 +118,30 @@ fn a_signal_ignored_from_the_start_stays_ignored() {
     running.signal(Signal::SIGHUP);
     running.signal(Signal::SIGTERM);
     assert_eq!(running.end().code(), Some(5));
+}
+
+#[test]
+fn a_signal_ignored_from_the_start_does_not_end_the_wait() {
+    let holder = acquire(&["x", "--ttl", "10m"]);
+    let mut nohup = Command::new("env");
+    fresh(&mut nohup)
+        .args(["--ignore-signal=HUP", executable(), "run", "x"])
+        .args(["--", "echo", "started"])
+        .stderr(Stdio::piped());
+    let mut running = Running::start(nohup);
+    let state = format!("/proc/{}/status", running.pid());
+    let shows = |key: &str, signal: Signal| {
+        let status = fs::read_to_string(&state).unwrap_or_default();
+        status.contains(key) && signal_set(&status, key) & bit(signal) != 0
+    };
+    eventually("it has taken over its signals", || {
+        shows("SigBlk:", Signal::SIGHUP)
+    });
+    running.signal(Signal::SIGHUP);
+    eventually("it has seen the signal", || {
+        !shows("ShdPnd:", Signal::SIGHUP)
+    });
+    holder.release().with_code(0);
+    assert_eq!(running.line(), "started");
+    assert!(running.end().success());
 }

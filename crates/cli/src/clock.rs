@@ -11,7 +11,7 @@ const CLOCK: ClockId = ClockId::Boottime;
 const CLOCK: ClockId = ClockId::Monotonic;
 
 /// Time since some fixed moment, suspended time included.
-pub(super) fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     let now = clock_gettime(CLOCK);
     // Neither clock is ever negative.
     Duration::new(
