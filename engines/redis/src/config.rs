@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 /// The port of a Redis server unless the URL says otherwise.
 const PORT: u16 = 6379;
 /// The longest hold granted unless the URL says otherwise.
-const MAX_TTL: Duration = Duration::from_secs(30);
+const MAX_TTL: Duration = Duration::from_secs(60);
 /// How long a node may take to answer unless the URL says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -88,7 +88,7 @@ impl RedisOptions {
     /// * `redis+unix:/path/to.sock[,/path/to/other.sock]`, with the keys `user`,
     ///   `password` and `db`
     ///
-    /// Keys of them all: `max_ttl` (30s: the longest TTL plus grace), `timeout`
+    /// Keys of them all: `max_ttl` (1m: the longest TTL plus grace), `timeout`
     /// (1s: how long a server may take to answer), `prefix` (none: put before the
     /// lock's name to make its key), `retention` (7d: how long the counter of an
     /// idle name is kept), `fresh=yes` (the servers are new and have granted

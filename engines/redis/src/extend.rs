@@ -22,34 +22,24 @@ pub(crate) async fn extend(
 ) {
     let grant = Grant::of(&hub, &request.name, request.nonce);
     let turn = grant.turn.lock().await;
-    let limit = clock::now().saturating_add(hub.options.timeout);
-    let said = loop {
-        match attempt(&hub, &grant, &request).await {
-            // Scripts were missing, and are being loaded.
-            Ok(None) if clock::now() < limit => hub.ready(limit).await,
-            Ok(None) => break Err(indeterminate(hub.explain(&[]).0)),
-            Ok(Some(extended)) => break Ok(extended),
-            Err(error) => break Err(error),
-        }
-    };
+    let said = attempt(&hub, &grant, &request).await;
     drop(turn);
     drop(grant);
     tidy(&hub, &request.name, request.nonce);
     let _ = answer.send(said);
 }
 
-/// One attempt. `None` if it is worth another at once.
 async fn attempt(
     hub: &Rc<Hub>,
     grant: &Rc<Grant>,
     request: &ExtendRequest,
-) -> Result<Option<Extended>, Error> {
+) -> Result<Extended, Error> {
     let Some(held) = held(hub, grant, request).await? else {
-        return Ok(Some(Extended::Lost));
+        return Ok(Extended::Lost);
     };
     let now = clock::now();
     if held.deadline.has_passed(now) {
-        return Ok(Some(Extended::Lost));
+        return Ok(Extended::Lost);
     }
     let hold = request.ttl.get() + held.grace;
     if hold > hub.options.max_ttl {
@@ -88,16 +78,16 @@ async fn attempt(
     match outcome {
         ExtendOutcome::Extended { deadline } => {
             grant.held.set(Some(Held { deadline, ..held }));
-            Ok(Some(Extended::Extended))
+            Ok(Extended::Extended)
         }
-        ExtendOutcome::Lost | ExtendOutcome::TooLate => Ok(Some(Extended::Lost)),
+        ExtendOutcome::Lost | ExtendOutcome::TooLate => Ok(Extended::Lost),
         ExtendOutcome::Indeterminate => {
-            let has = |kind| wire.troubles.iter().find(|(_, t)| t.kind == kind);
-            if let Some((node, trouble)) = has(Kind::WrongType) {
+            let foreign = wire
+                .troubles
+                .iter()
+                .find(|(_, t)| t.kind == Kind::WrongType);
+            if let Some((node, trouble)) = foreign {
                 return Err(wrong_type(&request.name, &hub.node(*node).name, trouble));
-            }
-            if has(Kind::NoScript).is_some() {
-                return Ok(None);
             }
             Err(indeterminate(hub.explain(&wire.troubles).0))
         }

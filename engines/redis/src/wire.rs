@@ -8,12 +8,12 @@ use leasehold_core::quorum::{
     NodeSet, PromoteReply, Release, ReleaseOutcome, Reply, Step,
 };
 use leasehold_core::{Error, Instant, LockName, Nonce, Owner};
-use redis::Value;
+use redis::{Pipeline, Value};
 use tokio::select;
 use tokio::sync::mpsc;
 
 use crate::clock;
-use crate::fail::Trouble;
+use crate::fail::{Kind, Trouble};
 use crate::grant::Grant;
 use crate::hub::Hub;
 use crate::node::Miss;
@@ -133,7 +133,17 @@ impl Wire {
             Command::Release => scripts.release(keys, nonce),
         };
         let (hub, name) = (Rc::clone(&self.hub), self.name.clone());
+        let keys = Rc::clone(keys);
         node.send(packed, move |answer, generation| {
+            let missing = matches!(&answer, Err(Miss::Refused(why)) if why.kind == Kind::NoScript);
+            if missing && let Some(commands) = with_script(&hub, &keys, nonce, command) {
+                let node = Rc::clone(hub.node(id));
+                return node.send_all(commands, move |answer, generation| {
+                    let answer = answer.map(|mut all| all.pop().unwrap_or_default());
+                    let heard = read(&hub, &name, id, generation, command, answer);
+                    let _ = replies.send(heard);
+                });
+            }
             let heard = read(&hub, &name, id, generation, command, answer);
             let _ = replies.send(heard);
         });
@@ -173,6 +183,27 @@ impl Wire {
             _ => {}
         }
     }
+}
+
+/// An extend or a release for a node without scripts, which has to join: it brings
+/// its script along. Neither votes, so they are harmless there; scripts that do
+/// vote are loaded by joins alone.
+fn with_script(hub: &Hub, keys: &Keys, nonce: Nonce, command: Command) -> Option<Pipeline> {
+    let (code, call) = match command {
+        Command::Extend { hold } => (
+            include_str!("scripts/extend.lua"),
+            hub.scripts.extend(keys, nonce, hold),
+        ),
+        Command::Release => (
+            include_str!("scripts/release.lua"),
+            hub.scripts.release(keys, nonce),
+        ),
+        Command::Acquire { .. } | Command::Promote { .. } => return None,
+    };
+    let mut commands = Pipeline::new();
+    commands.cmd("SCRIPT").arg("LOAD").arg(code);
+    commands.add_command(call);
+    Some(commands)
 }
 
 impl Drop for Wire {

@@ -66,6 +66,10 @@ redis.call('PEXPIRE', KEYS[3], ARGV[3])
 if not redis.call('SET', KEYS[1], ARGV[2], 'NX', 'PX', ARGV[3]) then
   -- Of another type, which MGET does not tell from a free key.
   redis.call('DEL', KEYS[3])
+  if not found[2] then
+    -- `high` remembers the number that is gone.
+    redis.call('DEL', KEYS[2])
+  end
   return redis.error_reply('WRONGTYPE the key of the lock holds no string: another application uses this name')
 end
 return {0, counter, high}

@@ -268,7 +268,8 @@ impl Pair {
     fn wrong_type(&mut self, op: Op, hold: Duration, proposal: Token, run: RunId, now: StoreTime) {
         let name = &LockName::new(NAMES[op.name]).unwrap();
         let by = nonce(op.nonce);
-        if self.model.status(name, now).held.is_some() {
+        let before = self.model.status(name, now);
+        if before.held.is_some() {
             return;
         }
         self.remote.call(&["HSET", name.as_str(), "field", "value"]);
@@ -278,6 +279,10 @@ impl Pair {
             (Err(error), AcquireReply::Granted { .. }) => {
                 assert_eq!(error.code(), Some("WRONGTYPE"), "{error}");
                 self.model.expire_key(name);
+                if before.counter.is_none() {
+                    self.model.expire_fence(name);
+                    assert_eq!(self.remote.life(&ours(name, "fence")), -2);
+                }
                 assert_eq!(self.remote.life(&ours(name, "lease")), -2);
             }
             (real, model) => assert_eq!(real.unwrap().0, model),
