@@ -18,17 +18,26 @@ const TURN: Duration = Duration::from_millis(120);
 /// What is shown while a lock is waited for. Nothing until there is a wait.
 pub(crate) struct WaitingView {
     context: Context,
-    name: String,
+    wait: Wait,
     /// The last known place in the line, and when it was learnt.
     place: Option<Arc<Mutex<(Queued, Instant)>>>,
     spinner: Option<ProgressBar>,
 }
 
+/// What is waited for.
+#[derive(Clone)]
+struct Wait {
+    name: String,
+    ordered: bool,
+}
+
 impl WaitingView {
-    pub(crate) fn new(context: &Context, name: &str) -> Self {
+    /// `ordered` says whether the engine keeps a line.
+    pub(crate) fn new(context: &Context, name: &str, ordered: bool) -> Self {
+        let name = name.to_owned();
         Self {
             context: context.clone(),
-            name: name.to_owned(),
+            wait: Wait { name, ordered },
             place: None,
             spinner: None,
         }
@@ -43,9 +52,9 @@ impl WaitingView {
         let place = Arc::new(Mutex::new((queued.clone(), Instant::now())));
         if !self.context.is_quiet() {
             match is_ours_to_draw_on() && !self.context.json() {
-                true => self.spinner = spinner(self.name.clone(), Arc::clone(&place)),
+                true => self.spinner = spinner(self.wait.clone(), Arc::clone(&place)),
                 false => {
-                    let said = describe(&self.name, queued, Duration::ZERO);
+                    let said = self.wait.describe(queued, Duration::ZERO);
                     self.context.notice("waiting", &said);
                 }
             }
@@ -72,10 +81,10 @@ fn is_ours_to_draw_on() -> bool {
             .is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-fn spinner(name: String, place: Arc<Mutex<(Queued, Instant)>>) -> Option<ProgressBar> {
+fn spinner(wait: Wait, place: Arc<Mutex<(Queued, Instant)>>) -> Option<ProgressBar> {
     let text = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
         let (queued, since) = &*lock(&place);
-        let said = describe(&name, queued, since.elapsed());
+        let said = wait.describe(queued, since.elapsed());
         // One column for the spinner, one for the gap, one against wrapping.
         let _ = out.write_str(&shorten(&said, columns().saturating_sub(3)));
     };
@@ -91,19 +100,23 @@ fn columns() -> usize {
     size.map_or(0, |size| size.ws_col.into())
 }
 
-/// Who holds the lock, for how long, and how many are ahead.
-fn describe(name: &str, queued: &Queued, since: Duration) -> String {
-    let mut said = format!("waiting for lock {name:?}");
-    if let Some(first) = queued.holders.first() {
-        let held_for = brief(first.held_for + since);
-        said.push_str(&format!(", held by {} for {held_for}", first.owner));
-        if queued.holders.len() > 1 {
-            said.push_str(&format!(" and {} more", queued.holders.len() - 1));
+impl Wait {
+    /// Who holds the lock, for how long, and how many are ahead.
+    fn describe(&self, queued: &Queued, since: Duration) -> String {
+        let mut said = format!("waiting for lock {:?}", self.name);
+        if let Some(first) = queued.holders.first() {
+            let held_for = brief(first.held_for + since);
+            said.push_str(&format!(", held by {} for {held_for}", first.owner));
+            if queued.holders.len() > 1 {
+                said.push_str(&format!(" and {} more", queued.holders.len() - 1));
+            }
         }
+        match queued.ahead {
+            // Without a line, whoever is quickest is next.
+            _ if !self.ordered => {}
+            0 => said.push_str("; next in line"),
+            ahead => said.push_str(&format!("; {ahead} ahead in line")),
+        }
+        said
     }
-    match queued.ahead {
-        0 => said.push_str("; next in line"),
-        ahead => said.push_str(&format!("; {ahead} ahead in line")),
-    }
-    said
 }

@@ -34,7 +34,8 @@ pub(crate) fn take(
     request: LockRequest,
     signals: &Signals,
 ) -> Result<Outcome, Failure> {
-    let view = Arc::new(Mutex::new(WaitingView::new(context, &plan.name)));
+    let ordered = locks.capabilities().ordered;
+    let view = Arc::new(Mutex::new(WaitingView::new(context, &plan.name, ordered)));
     let shown = Arc::clone(&view);
     let request = request.on_wait(move |place| lock(&shown).update(place));
     let started = Instant::now();
