@@ -175,7 +175,8 @@ impl Asking<'_> {
         };
         let said = self.judge(&wire, &acquire, outcome);
         if acquire.is_cleaning_up() {
-            spawn_local(clean_up(acquire, wire));
+            // Releases what the failed attempt may have left.
+            spawn_local(wire.finish(acquire));
         }
         said
     }
@@ -373,15 +374,4 @@ fn holder(views: &[(NodeId, View)], hub: &Hub) -> Option<HeldBy> {
         nonce: lease.nonce,
         held_for: lease.held_for,
     })
-}
-
-/// Releases what a failed attempt may have left, however long it takes.
-async fn clean_up(mut acquire: Acquire, mut wire: Wire) {
-    while !acquire.is_done() {
-        let step = wire.next(&mut acquire).await;
-        wire.carry_out(step.send);
-    }
-    let (hub, name, nonce) = (Rc::clone(&wire.hub), wire.name.clone(), wire.nonce);
-    drop(wire);
-    tidy(&hub, &name, nonce);
 }

@@ -178,22 +178,11 @@ impl Node {
         command: Cmd,
         then: impl FnOnce(Result<Value, Miss>, u64) + 'static,
     ) {
-        let Some(live) = self.sending() else {
-            then(Err(Miss::NotSent), 0);
-            return;
+        let ask = async move |connection: &mut MultiplexedConnection| {
+            let answer = connection.send_packed_command(&command).await;
+            answer.and_then(Value::extract_error)
         };
-        let (node, sent) = (Rc::clone(self), clock::now());
-        spawn_local(async move {
-            let Live {
-                mut connection,
-                generation,
-                gone,
-                ..
-            } = live;
-            let answer = unless(gone, connection.send_packed_command(&command)).await;
-            let answer = answer.map(|answer| answer.and_then(Value::extract_error));
-            then(node.heard(sent, generation, answer), generation);
-        });
+        self.ask(ask, then);
     }
 
     /// Sends several commands, and is told all their answers.
@@ -201,6 +190,19 @@ impl Node {
         self: &Rc<Self>,
         commands: Pipeline,
         then: impl FnOnce(Result<Vec<Value>, Miss>, u64) + 'static,
+    ) {
+        let ask = async move |connection: &mut MultiplexedConnection| {
+            let count = commands.len();
+            let answers = connection.send_packed_commands(&commands, 0, count).await;
+            answers.and_then(|all| all.into_iter().map(Value::extract_error).collect())
+        };
+        self.ask(ask, then);
+    }
+
+    fn ask<T>(
+        self: &Rc<Self>,
+        ask: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T> + 'static,
+        then: impl FnOnce(Result<T, Miss>, u64) + 'static,
     ) {
         let Some(live) = self.sending() else {
             then(Err(Miss::NotSent), 0);
@@ -214,11 +216,7 @@ impl Node {
                 gone,
                 ..
             } = live;
-            let count = commands.len();
-            let answer = connection.send_packed_commands(&commands, 0, count);
-            let answer = unless(gone, answer).await.map(|answers| {
-                answers.and_then(|all| all.into_iter().map(Value::extract_error).collect())
-            });
+            let answer = unless(gone, ask(&mut connection)).await;
             then(node.heard(sent, generation, answer), generation);
         });
     }

@@ -77,7 +77,7 @@ pub(crate) async fn give_back(
         ReleaseOutcome::Indeterminate => Err(failure(&wire)),
     };
     if !release.is_done() {
-        spawn_local(drive_on(release, wire));
+        spawn_local(wire.finish(release));
     }
     said
 }
@@ -96,14 +96,4 @@ fn failure(wire: &Wire) -> Error {
         engine: ENGINE,
         detail: hub.explain(&wire.troubles).0,
     }
-}
-
-async fn drive_on(mut release: Release, mut wire: Wire) {
-    while !release.is_done() {
-        let step = wire.next(&mut release).await;
-        wire.carry_out(step.send);
-    }
-    let (hub, name, nonce) = (Rc::clone(&wire.hub), wire.name.clone(), wire.nonce);
-    drop(wire);
-    tidy(&hub, &name, nonce);
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::fail::{Kind, Trouble};
-use crate::grant::Grant;
+use crate::grant::{Grant, tidy};
 use crate::hub::Hub;
 use crate::node::Miss;
 use crate::scripts::{
@@ -33,6 +33,23 @@ pub(crate) trait Machine {
     ) -> Step<Command, Self::Outcome>;
     fn on_tick(&mut self, now: Instant) -> Step<Command, Self::Outcome>;
     fn wake_at(&self) -> Option<Instant>;
+}
+
+/// A machine that goes on after its outcome, until it has given back what it owes.
+pub(crate) trait CleansUp: Machine {
+    fn is_done(&self) -> bool;
+}
+
+impl CleansUp for Acquire {
+    fn is_done(&self) -> bool {
+        Self::is_done(self)
+    }
+}
+
+impl CleansUp for Release {
+    fn is_done(&self) -> bool {
+        Self::is_done(self)
+    }
 }
 
 /// One operation on one lock: what it sends goes to each node in order.
@@ -162,6 +179,18 @@ impl Wire {
             }
             () = clock::sleep_until(machine.wake_at()) => machine.on_tick(clock::now()),
         }
+    }
+
+    /// Drives a machine on until it owes nothing, however long that takes.
+    pub(crate) async fn finish(mut self, mut machine: impl CleansUp) {
+        while !machine.is_done() {
+            let step = self.next(&mut machine).await;
+            self.carry_out(step.send);
+        }
+        let (hub, name, nonce) = (Rc::clone(&self.hub), self.name.clone(), self.nonce);
+        // It holds the grant.
+        drop(self);
+        tidy(&hub, &name, nonce);
     }
 
     fn note(&mut self, heard: Heard) {
