@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::mutation::{Mutation, made};
 use super::{
-    AcquireReply, Command, Fate, MAX_NODES, NodeId, NodeSet, Quorum, Release, Reply, Step,
+    AcquireReply, Ask, Command, Fate, Holder, MAX_NODES, NodeId, NodeSet, Quorum, Release, Reply,
+    Step,
 };
-use crate::{Deadline, Instant, Token, Ttl};
+use crate::{Deadline, Instant, Nonce, Token, Ttl};
 
 /// How one attempt is to be made.
 #[derive(Clone, Copy, Debug)]
@@ -15,10 +16,10 @@ pub struct Plan {
     pub quorum: Quorum,
     /// The lease's TTL.
     pub ttl: Ttl,
-    /// How long the nodes keep the key: TTL plus grace.
-    pub hold: Duration,
-    /// The smallest token wanted; see [`Proposals`](super::Proposals).
-    pub proposal: Token,
+    /// The identity of the grant.
+    pub nonce: Nonce,
+    /// What the nodes are asked. `ask.hold` must be at least the TTL.
+    pub ask: Ask,
     /// Whom to ask first. All nodes for a lease that is to be held and extended:
     /// then a node that forgets costs it nothing. A quorum of them for a short
     /// lease: fewer messages, and the rest is asked when an answer is late or is
@@ -53,6 +54,23 @@ pub enum AcquireOutcome {
         /// after a short random pause, instead of waiting for keys to run out.
         split: bool,
     },
+    /// The same, and we have a place in the line on a quorum of the nodes. Grants on
+    /// other nodes are kept: whoever has the lock will give us the rest.
+    Queued {
+        /// How many places are before ours, as most nodes have it.
+        ahead: u32,
+        /// When enough nodes are free unless others extend.
+        free_in: Duration,
+        /// Nobody has a quorum: several asked at once. All but one of them step
+        /// back; ask again soon, in case one of them is no more.
+        split: bool,
+    },
+    /// Others hold or wait for permits of this lock, and name another number. Not
+    /// applied.
+    Clash {
+        /// The number that they name.
+        permits: u32,
+    },
     /// Too many nodes cannot be asked. Not applied: no quorum can have our key.
     Unavailable,
     /// Too many nodes did not answer. **The lock may be held** until TTL + grace
@@ -68,6 +86,7 @@ pub enum AcquireOutcome {
 enum Phase {
     Asking,
     Granted,
+    InLine,
     CleaningUp(Release),
 }
 
@@ -76,7 +95,9 @@ enum Phase {
 /// After [`AcquireOutcome::Granted`] it may be dropped: a grant that arrives
 /// later is kept. It makes the lease more robust, is released with the rest, and
 /// is not promoted: only the quorum's counter matters, and the next proposal for
-/// the name is above all of them. After any other outcome it must be driven on
+/// the name is above all of them. After [`AcquireOutcome::Queued`] it may be dropped
+/// as well; driven on, it brings the nodes that answer late into the same order.
+/// After any other outcome it must be driven on
 /// until [`is_done`](Self::is_done), so that the keys it may have left are
 /// released (C5, C7).
 #[derive(Clone, Debug)]
@@ -88,6 +109,11 @@ pub struct Acquire {
     /// What the holders are being promoted to, and who was told.
     target: Token,
     told: NodeSet,
+    /// Our place in the line, once the nodes agree on one, and who was told.
+    place: Option<u64>,
+    placed: NodeSet,
+    /// Answers have been late once.
+    hedged: bool,
     phase: Phase,
 }
 
@@ -103,6 +129,9 @@ impl Acquire {
             fates: [Fate::NotAsked; MAX_NODES],
             target: Token::NONE,
             told: NodeSet::EMPTY,
+            place: None,
+            placed: NodeSet::EMPTY,
+            hedged: false,
             phase: Phase::Asking,
         };
         for node in plan.skip.and(plan.quorum.all()).iter() {
@@ -136,6 +165,7 @@ impl Acquire {
         }
         match self.phase {
             Phase::Asking => self.judge(now),
+            Phase::InLine => self.line_up(),
             _ => Step::none(),
         }
     }
@@ -144,7 +174,7 @@ impl Acquire {
     pub fn on_tick(&mut self, now: Instant) -> AcquireStep {
         match &mut self.phase {
             Phase::Asking => self.judge(now),
-            Phase::Granted => Step::none(),
+            Phase::Granted | Phase::InLine => Step::none(),
             Phase::CleaningUp(release) => quiet(release.on_tick(now).send),
         }
     }
@@ -152,7 +182,7 @@ impl Acquire {
     /// The caller went away. Also after a grant that nobody took.
     pub fn cancel(&mut self, now: Instant) -> AcquireStep {
         match self.phase {
-            Phase::Asking | Phase::Granted => self.fail(AcquireOutcome::Cancelled, now),
+            Phase::Asking | Phase::Granted | Phase::InLine => self.fail(AcquireOutcome::Cancelled, now),
             Phase::CleaningUp(_) => Step::none(),
         }
     }
@@ -162,9 +192,9 @@ impl Acquire {
     #[must_use]
     pub fn wake_at(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Asking if self.unasked().is_empty() => Some(self.give_up_at()),
+            Phase::Asking if self.hedged => Some(self.give_up_at()),
             Phase::Asking => Some(self.hedge_at().min(self.give_up_at())),
-            Phase::Granted => None,
+            Phase::Granted | Phase::InLine => None,
             Phase::CleaningUp(release) => release.wake_at(),
         }
     }
@@ -174,7 +204,7 @@ impl Acquire {
     pub fn is_done(&self) -> bool {
         match &self.phase {
             Phase::Asking => false,
-            Phase::Granted => true,
+            Phase::Granted | Phase::InLine => true,
             Phase::CleaningUp(release) => release.is_done(),
         }
     }
@@ -203,11 +233,7 @@ impl Acquire {
         for node in nodes.iter() {
             self.fates[node.index()] = Fate::Waiting;
         }
-        let command = Command::Acquire {
-            hold: self.plan.hold,
-            proposal: self.plan.proposal,
-        };
-        Step::send(command, nodes)
+        Step::send(Command::Acquire(self.plan.ask), nodes)
     }
 
     /// Decides if it can be decided; else asks for what is missing.
@@ -228,19 +254,46 @@ impl Acquire {
                 }),
             };
         }
+        self.hedged |= now >= self.hedge_at();
         let holders = self.nodes(|fate| fate.counter().is_some());
         let waiting = self.nodes(|fate| *fate == Fate::Waiting);
         let unasked = self.unasked();
-        if holders.or(waiting).or(unasked).len() < needed || now >= self.give_up_at() {
-            return self.fail(self.reason(), now);
+        if now >= self.give_up_at() {
+            return self.settle_for(self.reason(), now);
         }
-        if !unasked.is_empty() && (holders.or(waiting).len() < needed || now >= self.hedge_at()) {
+        if holders.or(waiting).or(unasked).len() < needed {
+            let in_line = self.plan.ask.line.is_some();
+            // The rest of the nodes shall know our place as well.
+            if in_line && !unasked.is_empty() {
+                return self.ask(unasked);
+            }
+            if !in_line || self.hedged || waiting.is_empty() || self.in_line().len() >= needed {
+                return self.settle_for(self.reason(), now);
+            }
+            return Step::none();
+        }
+        if !unasked.is_empty() && (holders.or(waiting).len() < needed || self.hedged) {
             return self.ask(unasked);
         }
-        if holders.len() >= needed {
+        if holders.len() >= needed && (self.hedged || !self.may_agree(waiting)) {
             return self.promote(holders);
         }
         Step::none()
+    }
+
+    /// Whether answers on their way may still make a quorum that agrees.
+    fn may_agree(&self, waiting: NodeSet) -> bool {
+        let counters = self.fates.iter().filter_map(Fate::counter);
+        let most = counters.map(|counter| {
+            let same = |fate: &Fate| fate.counter() == Some(counter);
+            self.nodes(same).len()
+        });
+        most.max().unwrap_or(0) + waiting.len() >= self.needed()
+    }
+
+    /// Nodes that know that we wait: in their line, or by a grant of ours.
+    fn in_line(&self) -> NodeSet {
+        self.nodes(|fate| matches!(fate, Fate::Queued { .. } | Fate::Granted(_)))
     }
 
     /// The counter that a quorum has answered exactly, and who did.
@@ -268,8 +321,7 @@ impl Acquire {
             let counter = self.fates[node.index()].counter();
             counters[node.index()] = counter.unwrap_or(Token::MAX);
         }
-        let place = self.needed() - 1;
-        let target = *counters.select_nth_unstable(place).1;
+        let target = *counters.select_nth_unstable(self.needed() - 1).1;
         if target > self.target {
             self.target = target;
             self.told = NodeSet::EMPTY;
@@ -282,9 +334,90 @@ impl Acquire {
         Step::send(Command::Promote { to: self.target }, to)
     }
 
+    /// There will be no quorum now: a place in the line, if that was asked for and
+    /// is to be had, or nothing.
+    fn settle_for(&mut self, reason: AcquireOutcome, now: Instant) -> AcquireStep {
+        let AcquireOutcome::Busy { free_in, split } = reason else {
+            return self.fail(reason, now);
+        };
+        if self.plan.ask.line.is_none() || self.in_line().len() < self.needed() {
+            return self.fail(reason, now);
+        }
+        self.phase = Phase::InLine;
+        let mut ahead = [0; MAX_NODES];
+        let places = self.fates.iter().filter_map(|fate| match fate {
+            Fate::Queued { ahead, .. } => Some(*ahead),
+            _ => None,
+        });
+        let count = places.zip(&mut ahead).map(|(from, to)| *to = from).count();
+        ahead[..count].sort_unstable();
+        let mut step = self.line_up();
+        if split && let Some(first) = self.first_among() {
+            let held = self.nodes(|fate| fate.counter().is_some());
+            if first != self.plan.nonce && !held.is_empty() {
+                step = self.step_back(first, held);
+            }
+        }
+        step.outcome = Some(AcquireOutcome::Queued {
+            ahead: ahead[count / 2],
+            free_in,
+            split,
+        });
+        step
+    }
+
+    /// Brings the nodes' lines into the same order: the smallest place that a
+    /// quorum of them can have.
+    fn line_up(&mut self) -> AcquireStep {
+        let place = |fate: &Fate| match fate {
+            Fate::Queued { place, .. } => Some(*place),
+            _ => None,
+        };
+        let mut places = [u64::MAX; MAX_NODES];
+        let known = self.fates.iter().filter_map(place);
+        let count = known.zip(&mut places).map(|(from, to)| *to = from).count();
+        if self.place.is_none() && count >= self.needed() {
+            self.place = Some(*places.select_nth_unstable(self.needed() - 1).1);
+        }
+        let Some(to) = self.place else {
+            return Step::none();
+        };
+        let off = self.nodes(|fate| place(fate).is_some_and(|place| place != to));
+        let off = off.without(self.placed);
+        self.placed = self.placed.or(off);
+        Step::send(Command::Place { to }, off)
+    }
+
+    /// Who has the lock on the most nodes; of several, the one with the smallest
+    /// nonce. All who look at the same nodes find the same one.
+    fn first_among(&self) -> Option<Nonce> {
+        let lease = |fate: &Fate| match (fate, fate.in_the_way()) {
+            (Fate::Granted(_), _) => Some(self.plan.nonce),
+            (_, Some((Holder::Lease(nonce), _))) => Some(nonce),
+            _ => None,
+        };
+        let all = || self.fates.iter().filter_map(lease);
+        all().max_by_key(|one| {
+            let count = all().filter(|other| other == one).count();
+            (count, std::cmp::Reverse(*one))
+        })
+    }
+
+    fn step_back(&mut self, first: Nonce, held: NodeSet) -> AcquireStep {
+        let (Some(line), place) = (self.plan.ask.line, self.place.unwrap_or(1)) else {
+            return Step::none();
+        };
+        let command = Command::Yield {
+            to: first,
+            place,
+            line,
+        };
+        Step::send(command, held)
+    }
+
     /// Gives up, and releases wherever our key is or may be.
     fn fail(&mut self, outcome: AcquireOutcome, now: Instant) -> AcquireStep {
-        let (nodes, hold) = (self.may_hold(), self.plan.hold);
+        let (nodes, hold) = (self.nodes(Fate::may_be_known), self.plan.ask.hold);
         let (release, step) = Release::clean_up(self.plan.quorum, nodes, hold, now);
         self.phase = Phase::CleaningUp(release);
         Step {
@@ -301,21 +434,27 @@ impl Acquire {
         if holders.or(silent).len() >= needed {
             return AcquireOutcome::Indeterminate;
         }
-        let busy = self.nodes(|fate| matches!(fate, Fate::Busy { .. }));
+        let clash = self.fates.iter().find_map(|fate| match fate {
+            Fate::Clash(permits) => Some(*permits),
+            _ => None,
+        });
+        if let Some(permits) = clash {
+            return AcquireOutcome::Clash { permits };
+        }
+        let busy = self.nodes(|fate| fate.in_the_way().is_some());
         let could = holders.or(silent).or(self.unasked()).or(busy);
         if busy.is_empty() || could.len() < needed {
             return AcquireOutcome::Unavailable;
         }
         let mut ends = [Duration::MAX; MAX_NODES];
-        let mut most = 0;
+        let mut most = holders.len();
         for node in busy.iter() {
-            if let Fate::Busy { free_in, holder } = self.fates[node.index()] {
-                ends[node.index()] = free_in;
-                most = most.max(
-                    self.nodes(|f| matches!(f, Fate::Busy { holder: h, .. } if *h == holder))
-                        .len(),
-                );
-            }
+            let Some((holder, free_in)) = self.fates[node.index()].in_the_way() else {
+                continue;
+            };
+            ends[node.index()] = free_in;
+            let same = |fate: &Fate| fate.in_the_way().is_some_and(|(other, _)| other == holder);
+            most = most.max(self.nodes(same).len());
         }
         // So many of the busy ones must come free, besides those we can have.
         let wanted = needed.saturating_sub(holders.or(silent).len());

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{AcquireReply, Failure, PromoteReply};
-use crate::{Nonce, Token};
+use super::{AcquireReply, Failure, Holder, PromoteReply};
+use crate::Token;
 
 /// What became of one node in one acquire. A failed acquire lists these, so that
 /// its error can say which node failed how.
@@ -16,13 +16,26 @@ pub enum Fate {
     Waiting,
     /// It has our key, with this counter.
     Granted(Token),
-    /// Somebody else has its key.
+    /// Somebody else has the lock there, and we have no place in its line.
     Busy {
-        /// How long that key lives unless extended.
+        /// How long until what is in the way has run out unless extended.
         free_in: Duration,
-        /// Whose it is; `None` if not one of ours.
-        holder: Option<Nonce>,
+        /// Who has the lock.
+        holder: Holder,
     },
+    /// Somebody else has the lock there, and we have a place in its line.
+    Queued {
+        /// The place.
+        place: u64,
+        /// How many places are before it.
+        ahead: u32,
+        /// How long until what is in the way has run out unless extended.
+        free_in: Duration,
+        /// Who has the lock.
+        holder: Holder,
+    },
+    /// Others hold or wait for another number of permits.
+    Clash(u32),
     /// It has to rejoin before it votes.
     NotJoined,
     /// The TTL plus grace is longer than the node's `max_ttl`.
@@ -49,10 +62,26 @@ impl Fate {
         }
     }
 
-    /// Whether the node has our key or may have it.
+    /// Whether the node has our grant or may have it.
     #[must_use]
     pub const fn may_hold(&self) -> bool {
         matches!(self, Self::Waiting | Self::Granted(_) | Self::Lost)
+    }
+
+    /// Who has the lock there instead, and for how long.
+    #[must_use]
+    pub const fn in_the_way(&self) -> Option<(Holder, Duration)> {
+        match self {
+            Self::Busy { free_in, holder } | Self::Queued { free_in, holder, .. } => {
+                Some((*holder, *free_in))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a release has anything to end there.
+    pub(super) const fn may_be_known(&self) -> bool {
+        self.may_hold() || matches!(self, Self::Queued { .. })
     }
 
     /// Whether it gave no answer and will not.
@@ -62,8 +91,20 @@ impl Fate {
 
     pub(super) const fn of(answer: Result<AcquireReply, Failure>) -> Self {
         match answer {
-            Ok(AcquireReply::Granted { counter, .. }) => Self::Granted(counter),
+            Ok(AcquireReply::Granted { counter }) => Self::Granted(counter),
             Ok(AcquireReply::Busy { free_in, holder }) => Self::Busy { free_in, holder },
+            Ok(AcquireReply::Queued {
+                place,
+                ahead,
+                free_in,
+                holder,
+            }) => Self::Queued {
+                place,
+                ahead,
+                free_in,
+                holder,
+            },
+            Ok(AcquireReply::Clash { permits }) => Self::Clash(permits),
             Ok(AcquireReply::NotJoined) => Self::NotJoined,
             Ok(AcquireReply::TooLong { most }) => Self::TooLong(most),
             Ok(AcquireReply::Exhausted) => Self::Exhausted,

@@ -129,8 +129,10 @@
 mod acquire;
 #[cfg(test)]
 mod acquire_tests;
+mod counters;
 mod extend;
 mod fate;
+mod handover;
 mod health;
 mod join;
 #[cfg(test)]
@@ -138,23 +140,26 @@ mod join_tests;
 mod memory;
 mod mutation;
 mod node;
-#[cfg(test)]
-mod node_tests;
 mod nodes;
 mod proposal;
 mod release;
 mod wire;
 
 pub use acquire::{Acquire, AcquireOutcome, Plan};
+pub use counters::{COUNTERS, counter_of};
 pub use extend::{Extend, ExtendOutcome};
 pub use fate::Fate;
+pub use handover::{Handover, HandoverTerms};
 pub use health::{Care, Health};
 pub use join::{Join, JoinEvent, JoinPlan};
 pub use memory::{Inspection, JoinCommand, JoinReply, Recalled, RunId};
 #[cfg(feature = "mutations")]
 pub use mutation::{Mutation, mutate};
-pub use node::{DEFAULT_RETENTION, Data, Node};
+pub use node::{Data, Node};
 pub use nodes::{MAX_NODES, NodeId, NodeSet, Quorum};
 pub use proposal::Proposals;
 pub use release::{Release, ReleaseOutcome};
-pub use wire::{AcquireReply, Command, Failure, NodeStatus, OwnerReply, PromoteReply, Reply, Step};
+pub use wire::{
+    AcquireReply, Ask, Command, Failure, Holder, NodeStatus, OwnerReply, PromoteReply, Push, Reply,
+    Step,
+};

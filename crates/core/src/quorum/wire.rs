@@ -3,49 +3,105 @@
 use std::time::Duration;
 
 use super::NodeSet;
-use crate::{Nonce, Token};
+use crate::{Mode, Nonce, Token};
+
+/// What an acquire asks of each node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// How many may hold the lock at once.
+    pub mode: Mode,
+    /// Which of the n permits, from 0; 0 for the other modes. A permit is a lock of
+    /// its own, held by a quorum; n counted node by node would admit too many.
+    pub slot: u32,
+    /// How long the grant lives: TTL plus grace.
+    pub hold: Duration,
+    /// Take a place in the line if the lock is busy, and keep it for so long unless
+    /// asked again. A lock handed over to it is kept for what is left of that.
+    pub line: Option<Duration>,
+    /// The smallest counter wanted; see [`Proposals`](super::Proposals).
+    pub proposal: Token,
+}
 
 /// What is sent to nodes about one lock. Its name, the nonce and the server's
 /// run id travel with it; the driver has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Take the key, if it is free.
-    Acquire {
-        /// How long the key lives: TTL plus grace.
-        hold: Duration,
-        /// The smallest counter wanted.
-        proposal: Token,
-    },
-    /// Raise the counter, if the key is still ours.
+    /// Take the lock, or a place in its line.
+    Acquire(Ask),
+    /// Raise the counter of our grant.
     Promote {
         /// The smallest counter wanted.
         to: Token,
     },
-    /// Let the key live longer, if it is still ours.
+    /// Move our place in the line, so that all nodes have the same order. Has no
+    /// answer that matters.
+    Place {
+        /// The place to have.
+        to: u64,
+    },
+    /// Give up our grant for a place in the line, in favour of another client that
+    /// has the lock on more nodes. Has no answer that matters.
+    Yield {
+        /// Whose it is to be.
+        to: Nonce,
+        /// Our place in the line.
+        place: u64,
+        /// How long the place is kept.
+        line: Duration,
+    },
+    /// Let our grant live longer.
     Extend {
         /// How long from now on: TTL plus grace.
         hold: Duration,
     },
-    /// Delete the key, if it is still ours.
+    /// End our grant, or leave the line.
     Release,
+}
+
+/// Who keeps somebody else from having a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody: others in the line come first.
+    Nobody,
+    /// An exclusive lease of ours, or one that was handed over.
+    Lease(Nonce),
+    /// Shared leases, or permits.
+    Several,
+    /// A client that is not one of ours (a plain Redlock client), by a hash of the
+    /// value it wrote.
+    Foreign(u64),
 }
 
 /// A node's answer to [`Command::Acquire`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquireReply {
-    /// The key is ours.
+    /// The lock is ours there.
     Granted {
         /// The counter of this grant on this node.
         counter: Token,
-        /// The greatest counter ever granted there, for whatever name.
-        high: Token,
     },
-    /// The key is somebody else's.
-    Busy {
-        /// How long it lives unless extended.
+    /// It is not, and we have a place in the line.
+    Queued {
+        /// The place: smaller ones come first.
+        place: u64,
+        /// How many places are before it.
+        ahead: u32,
+        /// How long until what is in the way has run out unless extended.
         free_in: Duration,
-        /// Whose it is; `None` if not one of ours (a plain Redlock client).
-        holder: Option<Nonce>,
+        /// Who has the lock.
+        holder: Holder,
+    },
+    /// It is not, and nothing changed.
+    Busy {
+        /// How long until what is in the way has run out unless extended.
+        free_in: Duration,
+        /// Who has the lock.
+        holder: Holder,
+    },
+    /// Others hold or wait for permits of this lock, and name another number.
+    Clash {
+        /// The number that they name.
+        permits: u32,
     },
     /// The node has forgotten, or may have: it must rejoin first.
     NotJoined,
@@ -58,12 +114,28 @@ pub enum AcquireReply {
     Exhausted,
 }
 
+/// What a node tells a waiter unasked, when something was released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Push {
+    /// The lock is the waiter's on this node, for as long as its place would have
+    /// been kept.
+    Handed {
+        /// The counter of the grant on this node.
+        counter: Token,
+    },
+    /// Worth asking again.
+    Free {
+        /// A permit that is free, from 0.
+        slot: u32,
+    },
+}
+
 /// A node's answer to [`Command::Promote`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PromoteReply {
-    /// The key is ours, and this is its counter now.
+    /// The grant is ours, and this is its counter now.
     At(Token),
-    /// The key is no longer ours.
+    /// The grant is no longer ours.
     Gone,
     /// The node has forgotten, or may have.
     NotJoined,
@@ -72,18 +144,20 @@ pub enum PromoteReply {
 /// A node's answer to [`Command::Extend`] or [`Command::Release`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnerReply {
-    /// The key was ours, and it is done.
+    /// The grant (or, to a release, the place in the line) was ours, and it is done.
     Done,
-    /// The key was not ours; nothing changed.
+    /// It was not ours; nothing changed.
     Gone,
 }
 
 /// A lock on one node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeStatus {
-    /// Whose key it is, and how long it lives unless extended.
-    pub held: Option<(Nonce, Duration)>,
-    /// The last counter granted here, if the node still has it.
+    /// Whose it is, and how long each grant lives unless extended.
+    pub held: Vec<(Nonce, Duration)>,
+    /// Who waits, in order.
+    pub waiting: Vec<Nonce>,
+    /// A counter no smaller than that of the last grant there, if the node has one.
     pub counter: Option<Token>,
 }
 
@@ -108,6 +182,8 @@ pub enum Reply {
     Promote(Result<PromoteReply, Failure>),
     /// To [`Command::Release`].
     Release(Result<OwnerReply, Failure>),
+    /// To [`Command::Place`] and [`Command::Yield`], whatever came of it.
+    Noted,
 }
 
 /// What a machine wants done after an input.

@@ -1,0 +1,500 @@
+//! The node's side, as a pure model: what each script must do, all or nothing.
+//!
+//! This is the executable specification of the Lua scripts, and what tests and
+//! the simulation run against. One method is one script; its keys are those of the
+//! lock and the node's record.
+//!
+//! A node measures with its own clock ([`StoreTime`]). What has run out is
+//! treated as absent, whether or not it was removed already.
+
+mod lock;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::mutation::{Mutation, made};
+use super::{
+    AcquireReply, Ask, Inspection, JoinReply, NodeStatus, OwnerReply, PromoteReply, Push, Recalled,
+    RunId, counter_of,
+};
+use crate::{LockName, Nonce, StoreTime, Token};
+use lock::{Bar, Lock};
+
+/// One server.
+#[derive(Clone, Debug)]
+pub struct Node {
+    run_id: RunId,
+    started: StoreTime,
+    disturbed: bool,
+    data: Data,
+    /// What waiters are told unasked; not kept anywhere.
+    pushes: Vec<(LockName, Nonce, Push)>,
+}
+
+/// All that a server keeps, and what a snapshot of it has.
+#[derive(Clone, Debug, Default)]
+pub struct Data {
+    locks: BTreeMap<LockName, Lock>,
+    record: Option<Record>,
+    notice: Option<Notice>,
+}
+
+/// What a node remembers about itself.
+#[derive(Clone, Debug)]
+struct Record {
+    /// The last counters granted here. Names share them; see [`counter_of`].
+    counters: BTreeMap<u16, Token>,
+    /// Set by the join: every counter granted here is above.
+    floor: Token,
+    /// The greatest floor of another node's join that this node was asked to back.
+    backed: Token,
+    /// The run id of the server when it joined.
+    joined: RunId,
+    /// When it joined.
+    since: StoreTime,
+    /// The longest hold it grants.
+    max_ttl: Duration,
+}
+
+/// That somebody noticed the loss. It does not survive another loss, which is
+/// how a join knows that none came in between.
+#[derive(Clone, Copy, Debug)]
+struct Notice {
+    run_id: RunId,
+    ticket: Nonce,
+    at: StoreTime,
+}
+
+impl Record {
+    /// No counter granted here is greater.
+    fn mark(&self) -> Token {
+        let counters = self.counters.values().copied();
+        counters.fold(self.floor.max(self.backed), Token::max)
+    }
+
+    /// The last counter that this name may have had.
+    fn counter(&self, name: &LockName) -> Token {
+        let own = self.counters.get(&counter_of(name)).copied();
+        own.unwrap_or_default().max(self.floor)
+    }
+
+    fn count(&mut self, name: &LockName, proposal: Token) -> Option<Token> {
+        let least = Token::new(proposal.get().saturating_sub(1)).unwrap_or_default();
+        let counter = self.counter(name).max(least).next()?;
+        self.counters.insert(counter_of(name), counter);
+        Some(counter)
+    }
+
+    fn raise(&mut self, name: &LockName, to: Token) {
+        let counter = self.counter(name).max(to);
+        self.counters.insert(counter_of(name), counter);
+    }
+}
+
+impl Node {
+    /// A server that just started with this data, empty or an older snapshot.
+    #[must_use]
+    pub const fn start(run_id: RunId, data: Data, now: StoreTime) -> Self {
+        Self {
+            run_id,
+            started: now,
+            disturbed: false,
+            data,
+            pushes: Vec::new(),
+        }
+    }
+
+    /// A snapshot of all it keeps.
+    #[must_use]
+    pub fn snapshot(&self) -> Data {
+        self.data.clone()
+    }
+
+    /// Forgets everything and goes on running (`FLUSHALL`).
+    pub fn flush(&mut self) {
+        self.data = Data::default();
+        self.disturbed = true;
+    }
+
+    /// The server's run id: another one with every start.
+    #[must_use]
+    pub const fn run_id(&self) -> RunId {
+        self.run_id
+    }
+
+    /// Takes the lock, if it is free and nobody comes first, and counts; else a
+    /// place in its line, if one is asked for.
+    ///
+    /// A grant that is ours already is answered as such: that is how an unknown
+    /// outcome is settled, and how a handover is claimed. Its end is never brought
+    /// forward, since the holder may rely on an earlier, longer answer.
+    pub fn acquire(
+        &mut self,
+        run_id: RunId,
+        name: &LockName,
+        nonce: Nonce,
+        ask: Ask,
+        now: StoreTime,
+    ) -> AcquireReply {
+        let Some(record) = joined(&mut self.data.record, run_id) else {
+            return AcquireReply::NotJoined;
+        };
+        if ask.hold.max(ask.line.unwrap_or_default()) > record.max_ttl {
+            return AcquireReply::TooLong {
+                most: record.max_ttl,
+            };
+        }
+        let lock = self.data.locks.entry(name.clone()).or_default();
+        lock.settle(now);
+        let ends = now.saturating_add(ask.hold);
+        if lock.extend(nonce, ends, false) {
+            let counter = lock.of(nonce).map(|grant| grant.counter);
+            let counter = counter.unwrap_or_default();
+            return AcquireReply::Granted { counter };
+        }
+        match lock.admits(nonce, ask.mode, ask.slot) {
+            Ok(()) => {
+                let Some(counter) = record.count(name, ask.proposal) else {
+                    return AcquireReply::Exhausted;
+                };
+                lock.grant(nonce, ask.mode, ask.slot, counter, ends);
+                return AcquireReply::Granted { counter };
+            }
+            Err(Bar::Clash(permits)) => return AcquireReply::Clash { permits },
+            Err(Bar::Busy) => {}
+        }
+        let queued = ask.line.map(|line| {
+            let ends = now.saturating_add(line);
+            lock.enqueue(nonce, ask.mode, ends)
+        });
+        // Whoever had it may have run out, with nobody to hand over.
+        let told = lock.hand_over(|| record.count(name, Token::NONE));
+        let told = told.into_iter().filter(|(_, push)| matches!(push, Push::Handed { .. }));
+        self.pushes
+            .extend(told.map(|(nonce, push)| (name.clone(), nonce, push)));
+        if let Some(grant) = lock.of(nonce) {
+            // The first in line was the one who asked.
+            let counter = grant.counter;
+            return AcquireReply::Granted { counter };
+        }
+        let (holder, free_in) = lock.in_the_way(now);
+        match queued {
+            Some((place, ahead)) => AcquireReply::Queued {
+                place,
+                ahead,
+                free_in,
+                holder,
+            },
+            None => AcquireReply::Busy { free_in, holder },
+        }
+    }
+
+    /// Raises the counter of a grant that is still ours.
+    ///
+    /// A node that has to rejoin must not answer: it may have forgotten a
+    /// promotion of ours, and with it a counter we believe it has. Shared leases
+    /// may be promoted side by side; each gets a number of its own.
+    pub fn promote(
+        &mut self,
+        run_id: RunId,
+        name: &LockName,
+        nonce: Nonce,
+        to: Token,
+        now: StoreTime,
+    ) -> PromoteReply {
+        let Some(record) = joined(&mut self.data.record, run_id) else {
+            return PromoteReply::NotJoined;
+        };
+        let last = record.counter(name);
+        let Some(grant) = self.settled(name, now).and_then(|lock| lock.of(nonce)) else {
+            return PromoteReply::Gone;
+        };
+        if grant.counter >= to {
+            return PromoteReply::At(grant.counter);
+        }
+        let to = match to > last {
+            true => to,
+            false => last.saturating_add(1),
+        };
+        grant.counter = to;
+        if let Some(record) = &mut self.data.record {
+            record.raise(name, to);
+        }
+        PromoteReply::At(to)
+    }
+
+    /// Moves our place in the line.
+    pub fn place(&mut self, name: &LockName, nonce: Nonce, to: u64, now: StoreTime) {
+        if let Some(lock) = self.settled(name, now) {
+            lock.place(nonce, to);
+        }
+    }
+
+    /// Gives up our grant for a place in the line, in favour of `to` if that one
+    /// waits here.
+    pub fn step_back(
+        &mut self,
+        run_id: RunId,
+        name: &LockName,
+        nonce: Nonce,
+        (to, place, line): (Nonce, u64, Duration),
+        now: StoreTime,
+    ) {
+        let Some(lock) = self.settled(name, now) else {
+            return;
+        };
+        if lock.step_back(nonce, place, now.saturating_add(line)) {
+            lock.prefer(to);
+            self.pass_on(run_id, name);
+        }
+    }
+
+    /// Prolongs a grant that is still ours. Asks nothing of the record: it neither
+    /// creates nor counts, so it is harmless throughout.
+    ///
+    /// An extend whose answer is lost must leave the holder's old deadline true, so
+    /// none may bring the end forward.
+    pub fn extend(
+        &mut self,
+        name: &LockName,
+        nonce: Nonce,
+        hold: Duration,
+        now: StoreTime,
+    ) -> OwnerReply {
+        let ends = now.saturating_add(hold);
+        let lock = self.data.locks.entry(name.clone()).or_default();
+        lock.settle(now);
+        let creates = made(Mutation::ExtendCreates);
+        if creates && lock.is_empty() {
+            lock.grant(nonce, crate::Mode::Exclusive, 0, Token::NONE, ends);
+        }
+        match lock.extend(nonce, ends, made(Mutation::ExtendShortens)) {
+            true => OwnerReply::Done,
+            false => OwnerReply::Gone,
+        }
+    }
+
+    /// Ends a grant that is still ours, or leaves the line, and hands over to
+    /// whoever is first. A node that does not vote grants nothing, so it only tells
+    /// the first to ask again.
+    pub fn release(
+        &mut self,
+        run_id: RunId,
+        name: &LockName,
+        nonce: Nonce,
+        now: StoreTime,
+    ) -> OwnerReply {
+        let Some(lock) = self.settled(name, now) else {
+            return OwnerReply::Gone;
+        };
+        let mut done = lock.remove(nonce);
+        if made(Mutation::ReleaseAnything) {
+            lock.clear();
+            done = true;
+        }
+        if !done {
+            return OwnerReply::Gone;
+        }
+        self.pass_on(run_id, name);
+        OwnerReply::Done
+    }
+
+    fn pass_on(&mut self, run_id: RunId, name: &LockName) {
+        let Some(lock) = self.data.locks.get_mut(name) else {
+            return;
+        };
+        let told = match joined(&mut self.data.record, run_id) {
+            Some(record) => lock.hand_over(|| record.count(name, Token::NONE)),
+            None => lock.call_first(),
+        };
+        self.pushes
+            .extend(told.into_iter().map(|(nonce, push)| (name.clone(), nonce, push)));
+    }
+
+    /// What waiters are told since the last call, in order.
+    pub fn take_pushes(&mut self) -> Vec<(LockName, Nonce, Push)> {
+        std::mem::take(&mut self.pushes)
+    }
+
+    /// `SET key value NX PX hold`, as a Redlock client of another kind does it.
+    pub fn take_plainly(
+        &mut self,
+        name: &LockName,
+        value: Nonce,
+        hold: Duration,
+        now: StoreTime,
+    ) -> bool {
+        let lock = self.data.locks.entry(name.clone()).or_default();
+        lock.settle(now);
+        lock.take_plainly(value, now.saturating_add(hold))
+    }
+
+    /// Compares and deletes, as a Redlock client of another kind does it.
+    pub fn drop_plainly(&mut self, name: &LockName, value: Nonce) {
+        if let Some(lock) = self.data.locks.get_mut(name) {
+            lock.drop_plainly(value);
+        }
+    }
+
+    /// The lock as this node has it.
+    #[must_use]
+    pub fn status(&self, name: &LockName, now: StoreTime) -> NodeStatus {
+        let mut lock = self.data.locks.get(name).cloned().unwrap_or_default();
+        lock.settle(now);
+        let grants = lock.grants();
+        NodeStatus {
+            held: grants
+                .map(|grant| (grant.nonce, grant.ends.saturating_since(now)))
+                .collect(),
+            waiting: lock.waiting(),
+            counter: self.data.record.as_ref().map(|record| record.counter(name)),
+        }
+    }
+
+    /// Join, step 1: what the server says of itself. Changes nothing.
+    #[must_use]
+    pub fn inspect(&self, now: StoreTime) -> JoinReply {
+        JoinReply::Inspected(self.inspection(now))
+    }
+
+    /// Join, step 2: writes down that the loss was noticed, unless it is written
+    /// already, and says when and under which ticket.
+    pub fn notice(&mut self, run_id: RunId, ticket: Nonce, now: StoreTime) -> JoinReply {
+        let fresh = Notice {
+            run_id,
+            ticket,
+            at: now,
+        };
+        let known = self.data.notice.filter(|notice| notice.run_id == run_id);
+        let notice = *self.data.notice.insert(known.unwrap_or(fresh));
+        JoinReply::Noticed {
+            ticket: notice.ticket,
+            ago: now.saturating_since(notice.at),
+            inspection: self.inspection(now),
+        }
+    }
+
+    /// Join, step 3, asked of the *other* nodes: what they remember. `run_id` is
+    /// this node's, as read by the connection that asks. Changes nothing.
+    #[must_use]
+    pub fn recall(&self, run_id: RunId, now: StoreTime) -> JoinReply {
+        let record = self.data.record.as_ref();
+        JoinReply::Recalled(Recalled {
+            joined_for: record
+                .filter(|record| record.joined == run_id)
+                .map(|record| now.saturating_since(record.since)),
+            mark: record.map_or(Token::NONE, Record::mark),
+            max_ttl: record.map_or(Duration::ZERO, |r| r.max_ttl),
+            unix_micros: now.as_micros(),
+        })
+    }
+
+    /// Join, step 4, asked of the *other* nodes: remember at least this.
+    pub fn raise(&mut self, run_id: RunId, to: Token) -> JoinReply {
+        let Some(record) = joined(&mut self.data.record, run_id) else {
+            return JoinReply::Refused;
+        };
+        record.backed = record.backed.max(to);
+        JoinReply::Raised
+    }
+
+    /// Join, step 5: votes from now on, if it has not forgotten once more since
+    /// the notice was written.
+    pub fn install(
+        &mut self,
+        run_id: RunId,
+        ticket: Nonce,
+        floor: Token,
+        max_ttl: Duration,
+        now: StoreTime,
+    ) -> JoinReply {
+        let current = self
+            .data
+            .notice
+            .is_some_and(|notice| notice.run_id == run_id && notice.ticket == ticket);
+        if !current && !made(Mutation::NoTicket) {
+            return JoinReply::Refused;
+        }
+        let old = self.data.record.take();
+        let (counters, backed, before, longest) = match old {
+            Some(old) => (old.counters, old.backed, old.floor, old.max_ttl),
+            None => Default::default(),
+        };
+        self.data.notice = None;
+        self.data.record = Some(Record {
+            counters,
+            floor: before.max(floor),
+            backed,
+            joined: run_id,
+            since: now,
+            max_ttl: longest.max(max_ttl),
+        });
+        JoinReply::Installed
+    }
+
+    /// Join, step 1 of a node that kept its record: the same under this run id.
+    ///
+    /// A longer `max_ttl` may come into force at any time: a node that forgets
+    /// learns it from the others that took such a TTL.
+    pub fn adopt(&mut self, run_id: RunId, max_ttl: Duration) -> JoinReply {
+        match &mut self.data.record {
+            Some(record) => {
+                record.joined = run_id;
+                record.max_ttl = record.max_ttl.max(max_ttl);
+                JoinReply::Installed
+            }
+            None => JoinReply::Refused,
+        }
+    }
+
+    /// Join, step 1 of a node that lost nothing but the scripts.
+    pub fn keep(&mut self, run_id: RunId, max_ttl: Duration) -> JoinReply {
+        match joined(&mut self.data.record, run_id) {
+            Some(_) => self.adopt(run_id, max_ttl),
+            None => JoinReply::Refused,
+        }
+    }
+
+    /// Lets the grants of a lock run out now. For models without time.
+    pub fn expire_key(&mut self, name: &LockName) {
+        if let Some(lock) = self.data.locks.get_mut(name) {
+            lock.clear();
+        }
+    }
+
+    /// Drops a waiter now. For models without time.
+    pub fn expire_place(&mut self, name: &LockName, nonce: Nonce) {
+        if let Some(lock) = self.data.locks.get_mut(name)
+            && lock.of(nonce).is_none()
+        {
+            lock.remove(nonce);
+        }
+    }
+
+    fn inspection(&self, now: StoreTime) -> Inspection {
+        let record = self.data.record.as_ref();
+        Inspection {
+            run_id: self.run_id,
+            joined: record.map(|record| record.joined),
+            mark: record.map_or(Token::NONE, Record::mark),
+            max_ttl: record.map_or(Duration::ZERO, |r| r.max_ttl),
+            uptime: now.saturating_since(self.started),
+            disturbed: self.disturbed,
+            unix_micros: now.as_micros(),
+        }
+    }
+
+    /// The lock without what has run out, if there is one.
+    fn settled(&mut self, name: &LockName, now: StoreTime) -> Option<&mut Lock> {
+        let lock = self.data.locks.get_mut(name)?;
+        lock.settle(now);
+        Some(lock)
+    }
+}
+
+/// The record, while it names this run id.
+fn joined(record: &mut Option<Record>, run_id: RunId) -> Option<&mut Record> {
+    record.as_mut().filter(|record| record.joined == run_id)
+}
