@@ -253,6 +253,10 @@ pub(crate) struct BreakArgs {
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+
+    /// End what another kind of client holds as well; stop that client first
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// List the engines of this build and what each can do

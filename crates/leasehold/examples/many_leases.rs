@@ -92,7 +92,7 @@ impl Engine for Granting {
     fn acquire<'a>(&'a self, _: &'a AcquireRequest) -> BoxFuture<'a, Result<Acquired, Error>> {
         let token = self.token.fetch_add(1, Ordering::Relaxed) + 1;
         let token = Token::new(token).unwrap_or(Token::MAX);
-        ready(Acquired::Granted(Granted { token }))
+        ready(Acquired::Granted(Granted::whole(token)))
     }
 
     fn extend<'a>(&'a self, _: &'a ExtendRequest) -> BoxFuture<'a, Result<Extended, Error>> {

@@ -211,7 +211,14 @@ impl Asking<'_> {
     fn lease(&self, attempt: &mut Attempt, sent: Instant, granted: Granted) -> Option<Lease> {
         let terms = &self.terms;
         let driver = &self.client.driver;
-        let upkeep = Upkeep::new(sent, terms.ttl, terms.renew, terms.max_hold, driver.phase);
+        let upkeep = Upkeep::new(
+            sent,
+            terms.ttl,
+            granted.until,
+            terms.renew,
+            terms.max_hold,
+            driver.phase,
+        );
         let now = driver.now();
         if now >= upkeep.ends() {
             return None;

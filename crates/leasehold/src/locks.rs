@@ -116,7 +116,25 @@ impl Locks {
     ///
     /// [`Error::Invalid`] without a reason. On [`Error::Indeterminate`] the grants
     /// may be ended or not; doing it again does no harm.
+    ///
+    /// A lock that another kind of client holds (a plain Redlock client, say) is left
+    /// alone; see [`break_by_force`](Self::break_by_force).
     pub async fn break_lock(&self, name: &str, reason: &str) -> Result<Broken, Error> {
+        self.end_all(name, reason, false).await
+    }
+
+    /// [`break_lock`](Self::break_lock), and deletes what another kind of client
+    /// holds as well. Such a client has no token that could be made void: stop it
+    /// first, or two may work at once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`break_lock`](Self::break_lock).
+    pub async fn break_by_force(&self, name: &str, reason: &str) -> Result<Broken, Error> {
+        self.end_all(name, reason, true).await
+    }
+
+    async fn end_all(&self, name: &str, reason: &str, force: bool) -> Result<Broken, Error> {
         let name = LockName::new(name)?;
         if reason.trim().is_empty() {
             return Err(Error::invalid(
@@ -133,6 +151,7 @@ impl Locks {
             unix_seconds: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
+            force,
         };
         let broken = self.engine().break_lock(&request).await?;
         for ended in &broken.ended {

@@ -47,24 +47,32 @@ pub(crate) enum Due {
 }
 
 impl Upkeep {
-    /// A lease whose acquire was sent at `sent`.
+    /// A lease whose acquire was sent at `sent`, and which ends at `until` if that is
+    /// sooner than its TTL.
     pub(crate) fn new(
         sent: Instant,
         ttl: Ttl,
+        until: Option<Deadline>,
         renews: bool,
         max_hold: Option<Duration>,
         phase: Duration,
     ) -> Self {
+        let whole = Deadline::of(sent, ttl);
+        let deadline = until.map_or(whole, |until| until.min(whole));
         let mut upkeep = Self {
             ttl,
             doubted: None,
-            deadline: Deadline::of(sent, ttl),
+            deadline,
             max_hold_ends: max_hold.map(|length| sent.saturating_add(length)),
             renews,
             ask_at: sent,
             phase,
         };
         upkeep.schedule(sent, ttl);
+        if deadline < whole {
+            let first = deadline.remaining(sent) / RENEWALS_PER_TTL;
+            upkeep.ask_at = upkeep.ask_at.min(sent.saturating_add(first));
+        }
         upkeep
     }
 
@@ -159,10 +167,22 @@ mod tests {
         Upkeep::new(
             at(0.0),
             Ttl::new(TTL).unwrap(),
+            None,
             true,
             max_hold,
             Duration::ZERO,
         )
+    }
+
+    #[test]
+    fn a_lease_that_is_known_for_less_is_renewed_sooner() {
+        let ttl = Ttl::new(TTL).unwrap();
+        let until = Deadline::of(at(-1.0), Ttl::new(Duration::from_secs(3)).unwrap());
+        let mut lease = Upkeep::new(at(0.0), ttl, Some(until), true, None, Duration::ZERO);
+        assert_eq!(lease.deadline(), until);
+        assert!(lease.next() < at(0.7), "{:?}", lease.next());
+        lease.extended(at(0.5), ttl);
+        assert_eq!(lease.deadline(), Deadline::of(at(0.5), ttl));
     }
 
     #[test]

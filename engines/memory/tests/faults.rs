@@ -141,6 +141,7 @@ fn a_break_of_unknown_outcome_spares_the_next_holder() {
         by: "op".into(),
         reason: "stuck".into(),
         unix_seconds: 7,
+        force: false,
     };
     if let Err(error) = block_on(engine.break_lock(&asked)) {
         assert!(error.may_be_held(), "{error}");

@@ -3,41 +3,43 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use leasehold_core::quorum::{Acquire, AcquireOutcome, Fate, NodeId, NodeSet, Plan};
+use leasehold_core::quorum::{
+    Acquire, AcquireOutcome, Ask, Fate, HandoverTerms, NodeId, NodeSet, Plan, Quorum, counter_of,
+};
 use leasehold_core::{
-    AcquireRequest, Acquired, Error, Granted, HeldBy, Instant, LockName, Mode, Operation, Queued,
+    AcquireRequest, Acquired, Deadline, Error, Granted, HeldBy, Instant, LockName, Mode, Operation,
+    Queued, Token,
 };
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
 use crate::clock;
 use crate::fail::{ENGINE, Kind, Trouble};
-use crate::grant::{Grant, Held, tidy};
+use crate::grant::{Grant, Held, Known, tidy};
 use crate::hub::{Hub, why};
-use crate::scripts::View;
+use crate::scripts::{Lease, View};
 use crate::wire::Wire;
 
 /// How much later than a key's end it is worth asking again.
 const SLACK: Duration = Duration::from_millis(2);
 /// How long a client pauses at most after several have split the vote.
 const SPLIT: Duration = Duration::from_millis(20);
+/// How often a lock is looked at that another kind of client holds: its release is
+/// told to nobody.
+const FOREIGN: Duration = Duration::from_millis(50);
+/// How many permits one request tries.
+const SLOTS: u32 = 4;
 
 type Answer = oneshot::Sender<Result<Acquired, Error>>;
 
+/// How long the servers keep a place in the line: the waiter promises to ask again
+/// in a third of it.
+fn place_for(hub: &Hub, interval: Duration) -> Duration {
+    interval.saturating_mul(3).min(hub.options.max_ttl)
+}
+
 /// Checks what needs no server.
 pub(crate) fn check(hub: &Hub, request: &AcquireRequest) -> Result<Duration, Error> {
-    let missing = match request.mode {
-        Mode::Exclusive => None,
-        Mode::Shared => Some("shared locks"),
-        _ => Some("permits"),
-    };
-    if let Some(missing) = missing {
-        return Err(Error::unsupported(
-            ENGINE,
-            missing,
-            "take an exclusive lock, or use an engine that has them (see leasehold engines)",
-        ));
-    }
     let hold = request.ttl.get() + request.grace;
     let most = hub.options.max_ttl;
     if hold > most {
@@ -91,6 +93,8 @@ enum Attempt {
     Lapsed,
     /// Several tried at once, and nobody has it.
     Split(Duration),
+    /// The permit that was asked for is taken, and this one is free.
+    Slot(u32),
     /// It may have succeeded, is being undone, and others can vote.
     Unknown(Error),
 }
@@ -98,43 +102,86 @@ enum Attempt {
 impl Asking<'_> {
     async fn run(&self, mut answer: Answer) {
         let limit = clock::now().saturating_add(self.hub.options.timeout);
-        let said = loop {
-            let again = clock::now() < limit && !answer.is_closed();
-            match self.attempt(&mut answer, limit).await {
-                Ok(Attempt::Answer(acquired)) => break Ok(acquired),
-                Ok(Attempt::Lapsed) if again => {}
-                Ok(Attempt::Lapsed) => break Err(self.hub.unavailable(&[])),
-                Ok(Attempt::Split(pause)) if again => tokio::time::sleep(pause).await,
-                Ok(Attempt::Split(_)) => break Ok(Acquired::Busy(Vec::new())),
-                Ok(Attempt::Unknown(_)) if again => tokio::time::sleep(self.pause()).await,
-                Ok(Attempt::Unknown(error)) => break Err(error),
-                Err(error) => break Err(error),
-            }
+        let said = match self.handed_over() {
+            Some(granted) => Ok(Acquired::Granted(granted)),
+            None => self.ask(&mut answer, limit).await,
         };
         let (granted, queued) = match &said {
             Ok(Acquired::Granted(_)) => (true, false),
             Ok(Acquired::Queued(_)) => (false, true),
             _ => (false, false),
         };
-        self.grant.waits.set(queued);
+        let (grant, request) = (self.grant, self.request);
+        grant.waits.set(queued);
         if queued {
             // Remembered for as long as the waiter may take to come back.
-            let interval = self.request.queue.unwrap_or_default();
-            self.grant.ask(NodeSet::EMPTY, interval.saturating_mul(3));
-        } else if let Ok(keys) =
-            crate::scripts::Keys::of(&self.request.name, &self.hub.options.prefix)
-        {
-            self.hub.wakes.forget(keys.wake(), self.request.nonce);
+            let interval = request.queue.unwrap_or_default();
+            grant.ask(NodeSet::EMPTY, interval.saturating_mul(3));
+        } else {
+            self.hub.waiters.forget(request.nonce);
         }
         if answer.send(said).is_err() && granted {
             // Nobody is there to have it.
-            let _ = crate::release::give_back(
-                self.hub,
-                self.grant,
-                &self.request.name,
-                self.request.nonce,
-            )
-            .await;
+            let (name, nonce) = (&request.name, request.nonce);
+            let _ = crate::release::give_back(self.hub, grant, name, nonce).await;
+        }
+    }
+
+    async fn ask(&self, answer: &mut Answer, limit: Instant) -> Result<Acquired, Error> {
+        let mut slots_tried = 0;
+        loop {
+            let again = clock::now() < limit && !answer.is_closed();
+            match self.attempt(answer, limit).await? {
+                Attempt::Answer(acquired) => return Ok(acquired),
+                Attempt::Lapsed if again => {}
+                Attempt::Lapsed => return Err(self.hub.unavailable(&[])),
+                Attempt::Slot(slot) if again && slots_tried < SLOTS => {
+                    slots_tried += 1;
+                    self.grant.slot.set(Some(slot));
+                }
+                Attempt::Split(pause) if again => tokio::time::sleep(pause).await,
+                Attempt::Split(_) | Attempt::Slot(_) => return Ok(self.not_now()),
+                Attempt::Unknown(_) if again => tokio::time::sleep(self.pause()).await,
+                Attempt::Unknown(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The lock, if it was handed over in the meantime and enough is left of that.
+    fn handed_over(&self) -> Option<Granted> {
+        let request = self.request;
+        let (token, deadline) = self.hub.waiters.granted(request.nonce)?;
+        let line = place_for(self.hub, request.queue?);
+        let whole = request.ttl.get().min(line.saturating_sub(request.grace));
+        if deadline.remaining(clock::now()) < whole / 2 {
+            return None;
+        }
+        self.grant.ask(self.hub.quorum.all(), self.hold);
+        self.hold(token, deadline);
+        Some(Granted {
+            token,
+            until: Some(deadline),
+        })
+    }
+
+    fn hold(&self, token: Token, deadline: Deadline) {
+        self.grant.owner.replace(Some(self.request.owner.clone()));
+        self.grant.held.set(Some(Held {
+            deadline,
+            grace: self.request.grace,
+            known: Some(Known {
+                token,
+                mode: self.request.mode,
+            }),
+        }));
+    }
+
+    fn terms(&self, interval: Duration) -> HandoverTerms {
+        HandoverTerms {
+            quorum: self.hub.quorum,
+            ttl: self.request.ttl,
+            grace: self.request.grace,
+            line: place_for(self.hub, interval),
         }
     }
 
@@ -149,9 +196,9 @@ impl Asking<'_> {
             request.owner.clone(),
             request.grace,
         )?;
-        if request.queue.is_some() {
-            hub.wakes
-                .expect(&hub.nodes, wire.keys.wake(), request.nonce);
+        if let Some(interval) = request.queue {
+            let terms = self.terms(interval);
+            hub.waiters.expect(&request.name, request.nonce, terms);
         }
         self.settle(limit).await;
         hub.ready(limit).await;
@@ -160,7 +207,6 @@ impl Asking<'_> {
         if asked.len() < hub.quorum.size() {
             return Err(self.unavailable(&wire, &[]));
         }
-        self.grant.ask(asked, self.hold);
         let (mut acquire, mut step) = Acquire::start(plan, clock::now());
         let outcome = loop {
             wire.carry_out(step.send);
@@ -177,6 +223,9 @@ impl Asking<'_> {
         if acquire.is_cleaning_up() {
             // Releases what the failed attempt may have left.
             spawn_local(wire.finish(acquire));
+        } else if matches!(said, Ok(Attempt::Answer(Acquired::Queued(_)))) && acquire.waits() {
+            let limit = clock::now().saturating_add(hub.options.timeout);
+            spawn_local(wire.linger(acquire, limit));
         }
         said
     }
@@ -202,13 +251,21 @@ impl Asking<'_> {
         let all = hub.quorum.all();
         let barred = self.grant.owed().or(self.grant.astray.get());
         let voters = hub.voters(all.without(barred));
+        let request = self.request;
+        let first = preferred(voters, hub.quorum, &request.name);
         Plan {
             quorum: hub.quorum,
-            ttl: self.request.ttl,
-            hold: self.hold,
-            proposal: hub.proposals.borrow_mut().propose(&self.request.name),
-            first: voters,
-            hedge_after: hub.hedge_after(voters),
+            ttl: request.ttl,
+            nonce: request.nonce,
+            ask: Ask {
+                mode: request.mode,
+                slot: self.slot(),
+                hold: self.hold,
+                line: request.queue.map(|interval| place_for(hub, interval)),
+                proposal: hub.proposals.borrow().propose(&request.name),
+            },
+            first,
+            hedge_after: hub.hedge_after(first),
             skip: all.without(voters),
             patience: hub.options.timeout,
         }
@@ -221,21 +278,18 @@ impl Asking<'_> {
         outcome: AcquireOutcome,
     ) -> Result<Attempt, Error> {
         match outcome {
-            AcquireOutcome::Granted { token, deadline, .. } => {
-                self.hub.proposals.borrow_mut().note(&self.request.name, token);
-                // A lease that is asked for again while it is valid keeps its token,
-                // although the nodes may have agreed on a greater one meanwhile.
-                let old = self.grant.held.get();
-                let old = old.filter(|held| !held.deadline.has_passed(clock::now()));
-                let token = old.and_then(|held| held.token).unwrap_or(token);
-                self.grant.held.set(Some(Held {
-                    deadline: old.map_or(deadline, |held| held.deadline.max(deadline)),
-                    grace: self.request.grace,
-                    token: Some(token),
-                }));
-                Ok(Attempt::Answer(Acquired::Granted(Granted { token })))
-            }
+            AcquireOutcome::Granted {
+                token, deadline, ..
+            } => Ok(Attempt::Answer(Acquired::Granted(
+                self.granted(token, deadline),
+            ))),
             AcquireOutcome::Busy { free_in, split } => Ok(self.busy(wire, free_in, split)),
+            AcquireOutcome::Queued {
+                ahead,
+                free_in,
+                split,
+            } => Ok(self.queued(wire, ahead, free_in, split)),
+            AcquireOutcome::Clash { permits } => Err(clash(self.request, permits)),
             AcquireOutcome::Unavailable => {
                 let lapsed = |fate: &Fate| *fate == Fate::NotJoined;
                 let no_script = wire.troubles.iter().any(|(_, t)| t.kind == Kind::NoScript);
@@ -265,8 +319,22 @@ impl Asking<'_> {
         }
         Ok(match self.request.queue {
             None => Attempt::Unknown(error),
-            Some(interval) => Attempt::Answer(queued(Vec::new(), self.pause(), interval)),
+            Some(_) => Attempt::Answer(self.in_line(Vec::new(), 0, self.pause())),
         })
+    }
+
+    /// The lease, as it is known here from now on.
+    fn granted(&self, token: Token, deadline: Deadline) -> Granted {
+        let hub = self.hub;
+        hub.proposals.borrow_mut().note(&self.request.name, token);
+        // A lease that is asked for again while it is valid keeps its token,
+        // although the nodes may have agreed on a greater one meanwhile.
+        let old = self.grant.held.get();
+        let old = old.filter(|held| !held.deadline.has_passed(clock::now()));
+        let known = old.and_then(|held| held.known);
+        let token = known.map_or(token, |known| known.token);
+        self.hold(token, old.map_or(deadline, |held| held.deadline.max(deadline)));
+        Granted::whole(token)
     }
 
     /// A short time, different for each client.
@@ -283,20 +351,83 @@ impl Asking<'_> {
     }
 
     fn busy(&self, wire: &Wire, free_in: Duration, split: bool) -> Attempt {
-        let pause = match split {
-            true => self.pause(),
-            false => free_in.saturating_add(SLACK),
-        };
-        let holders = match split {
-            true => Vec::new(),
-            false => holder(&wire.views, self.hub).into_iter().collect(),
-        };
-        match self.request.queue {
-            // Nobody has it: several tried at once, and one of them shall have it.
-            None if split => Attempt::Split(pause),
-            None => Attempt::Answer(Acquired::Busy(holders)),
-            Some(interval) => Attempt::Answer(queued(holders, pause, interval)),
+        // Nobody has it: several tried at once, and one of them shall have it.
+        if split {
+            return Attempt::Split(self.pause());
         }
+        if let Some(slot) = self.another_slot(wire) {
+            return Attempt::Slot(slot);
+        }
+        let holders = holders(&wire.views, self.hub);
+        Attempt::Answer(match self.request.queue {
+            None => Acquired::Busy(holders),
+            Some(_) => self.in_line(holders, 0, free_in.saturating_add(SLACK)),
+        })
+    }
+
+    fn queued(&self, wire: &Wire, ahead: u32, free_in: Duration, split: bool) -> Attempt {
+        if let Some(slot) = self.another_slot(wire) {
+            return Attempt::Slot(slot);
+        }
+        let holders = holders(&wire.views, self.hub);
+        let foreign = wire.views.iter().any(|(_, view)| view.is_foreign());
+        let mut pause = free_in.saturating_add(SLACK * (ahead + 1));
+        if split {
+            pause = self.pause();
+        } else if foreign {
+            // Nobody tells of its release.
+            pause = pause.min(FOREIGN + self.hub.up_to(FOREIGN));
+        }
+        Attempt::Answer(self.in_line(holders, ahead as usize, pause))
+    }
+
+    fn not_now(&self) -> Acquired {
+        match self.request.queue {
+            None => Acquired::Busy(Vec::new()),
+            Some(_) => self.in_line(Vec::new(), 0, self.pause()),
+        }
+    }
+
+    fn in_line(&self, holders: Vec<HeldBy>, ahead: usize, pause: Duration) -> Acquired {
+        let interval = self.request.queue.unwrap_or_default();
+        Acquired::Queued(Queued {
+            ahead,
+            holders,
+            recheck_after: pause.min(interval).max(Duration::from_millis(1)),
+        })
+    }
+
+    /// The permit to ask for: the one that was called free, or asked for last;
+    /// else any, so that clients do not all begin with the same.
+    fn slot(&self) -> u32 {
+        let Mode::Permit(n) = self.request.mode else {
+            return 0;
+        };
+        let called = self.hub.waiters.called(self.request.nonce);
+        let slot = called.or(self.grant.slot.get());
+        let slot = slot.unwrap_or_else(|| self.hub.below(n.get()));
+        self.grant.slot.set(Some(slot));
+        slot
+    }
+
+    /// A permit that a quorum of servers had free, if the one asked for was taken.
+    fn another_slot(&self, wire: &Wire) -> Option<u32> {
+        let Mode::Permit(n) = self.request.mode else {
+            return None;
+        };
+        let taken = self.grant.slot.get();
+        let start = self.hub.below(n.get());
+        let slots = (0..n.get()).map(|slot| (slot + start) % n.get());
+        let free = |slot: &u32| {
+            let having = wire.views.iter().filter(|(_, view)| view.has_slot(*slot));
+            having.count() < self.hub.quorum.size().min(wire.views.len())
+        };
+        let room = |view: &View| view.grants() + view.ahead(self.request.nonce) < n.get() as usize;
+        let with_room = wire.views.iter().filter(|(_, view)| room(view)).count();
+        if with_room < self.hub.quorum.size().min(wire.views.len()).max(1) {
+            return None;
+        }
+        slots.filter(|slot| Some(*slot) != taken).find(free)
     }
 
     fn unavailable(&self, wire: &Wire, fates: &[Fate]) -> Error {
@@ -328,12 +459,29 @@ impl Asking<'_> {
     }
 }
 
-fn queued(holders: Vec<HeldBy>, pause: Duration, interval: Duration) -> Acquired {
-    Acquired::Queued(Queued {
-        ahead: 0,
-        holders,
-        recheck_after: pause.min(interval).max(Duration::from_millis(1)),
-    })
+/// A quorum of these, in an order that all clients share: then the counters of a
+/// name are the same on the servers that are asked, and the others have less to do.
+fn preferred(among: NodeSet, quorum: Quorum, name: &LockName) -> NodeSet {
+    let start = usize::from(counter_of(name)) % quorum.nodes();
+    let turned = |node: &NodeId| (node.index() + quorum.nodes() - start) % quorum.nodes();
+    let mut nodes: Vec<NodeId> = among.iter().collect();
+    nodes.sort_unstable_by_key(turned);
+    nodes.into_iter().take(quorum.size()).collect()
+}
+
+fn clash(request: &AcquireRequest, permits: u32) -> Error {
+    let asked = match request.mode {
+        Mode::Permit(n) => n.get(),
+        _ => 0,
+    };
+    Error::invalid(
+        "permits",
+        asked.to_string(),
+        format!(
+            "others use {} with {permits} permits; all must name the same number",
+            request.name
+        ),
+    )
 }
 
 /// Another application has something else under this name.
@@ -348,30 +496,22 @@ pub(crate) fn wrong_type(name: &LockName, node: &str, trouble: &Trouble) -> Erro
     )
 }
 
-/// The holder that most of the nodes tell of.
-fn holder(views: &[(NodeId, View)], hub: &Hub) -> Option<HeldBy> {
-    let leases = views.iter().filter_map(|(_, view)| {
-        let lease = view.key.as_ref()?.lease.as_ref()?;
-        Some((lease, view.counter?))
-    });
-    let same = |nonce| {
-        leases
-            .clone()
-            .filter(move |(lease, _)| lease.nonce == nonce)
-    };
-    let (lease, _) = leases
-        .clone()
-        .max_by_key(|(lease, _)| same(lease.nonce).count())?;
-    // The token is what a quorum agreed on; with fewer answers the holder is not
-    // named, rather than with a token that it may not have.
-    let agreed = same(lease.nonce).find_map(|(_, token)| {
-        let alike = same(lease.nonce).filter(|(_, other)| *other == token);
-        (alike.count() >= hub.quorum.size()).then_some(token)
-    });
-    Some(HeldBy {
-        owner: lease.owner.to_string(),
-        token: agreed?,
-        nonce: lease.nonce,
-        held_for: lease.held_for,
-    })
+/// The holders that a quorum of the nodes tells of, with the same token: with fewer
+/// answers a holder is not named, rather than with a token that it may not have.
+fn holders(views: &[(NodeId, View)], hub: &Hub) -> Vec<HeldBy> {
+    let leases = || views.iter().flat_map(|(_, view)| view.leases());
+    let mut found: Vec<HeldBy> = Vec::new();
+    for lease in leases() {
+        let same = |other: &&Lease| other.nonce == lease.nonce && other.counter == lease.counter;
+        let known = found.iter().any(|held| held.nonce == lease.nonce);
+        if !known && leases().filter(same).count() >= hub.quorum.size() {
+            found.push(HeldBy {
+                owner: lease.owner.to_string(),
+                token: lease.counter,
+                nonce: lease.nonce,
+                held_for: lease.held_for,
+            });
+        }
+    }
+    found
 }

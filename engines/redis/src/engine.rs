@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use leasehold_core::{
     AcquireRequest, Acquired, BoxFuture, BreakRequest, Broken, Capabilities, Engine, Error,
@@ -13,7 +14,10 @@ use crate::RedisOptions;
 use crate::fail::ENGINE;
 use crate::hub::Hub;
 use crate::thread;
-use crate::{acquire, extend, look, release, unlock};
+use crate::{acquire, extend, list, look, release, unlock};
+
+/// How often whoever watches looks.
+const WATCH: Duration = Duration::from_millis(250);
 
 type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
@@ -23,7 +27,10 @@ pub(crate) enum Request {
     Extend(ExtendRequest, Answer<Extended>),
     Release(LockName, Nonce, Answer<Released>),
     Inspect(LockName, Answer<LockStatus>),
+    List(String, Answer<Vec<LockStatus>>),
     Break(BreakRequest, Answer<Broken>),
+    /// Answered when it is worth looking again at what is watched.
+    Pause(Answer<()>),
 }
 
 impl Request {
@@ -38,8 +45,15 @@ impl Request {
             Self::Inspect(name, answer) => {
                 let _ = answer.send(look::inspect(&hub, name).await);
             }
+            Self::List(prefix, answer) => {
+                let _ = answer.send(list::list(&hub, prefix).await);
+            }
             Self::Break(request, answer) => {
                 let _ = answer.send(unlock::break_lock(&hub, request).await);
+            }
+            Self::Pause(answer) => {
+                tokio::time::sleep(WATCH).await;
+                let _ = answer.send(Ok(()));
             }
         }
     }
@@ -60,13 +74,8 @@ pub struct RedisEngine {
 #[must_use]
 pub const fn capabilities() -> Capabilities {
     let mut can = Capabilities::all();
-    can.shared = false;
-    can.permits = false;
-    can.ordered = false;
     can.wakeup = Wakeup::Pushed;
     can.detects_death = false;
-    can.watch = false;
-    can.list = false;
     can
 }
 
@@ -133,11 +142,6 @@ fn closed() -> Error {
     Error::unavailable(ENGINE, "its thread has ended", "open the engine anew")
 }
 
-/// What is not there yet.
-fn missing(feature: &'static str, instead: &str) -> Error {
-    Error::unsupported(ENGINE, feature, instead)
-}
-
 impl Engine for RedisEngine {
     fn kind(&self) -> &'static str {
         ENGINE
@@ -180,11 +184,8 @@ impl Engine for RedisEngine {
         Box::pin(self.ask(None, |answer| Request::Inspect(name.clone(), answer)))
     }
 
-    fn list<'a>(&'a self, _prefix: &'a str) -> BoxFuture<'a, Result<Vec<LockStatus>, Error>> {
-        Box::pin(std::future::ready(Err(missing(
-            "listing of locks yet",
-            "ask for one lock by its name",
-        ))))
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<LockStatus>, Error>> {
+        Box::pin(self.ask(None, |answer| Request::List(prefix.to_owned(), answer)))
     }
 
     fn break_lock<'a>(&'a self, request: &'a BreakRequest) -> BoxFuture<'a, Result<Broken, Error>> {
@@ -194,9 +195,7 @@ impl Engine for RedisEngine {
     }
 
     fn changed<'a>(&'a self, _prefix: &'a str) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(std::future::ready(Err(missing(
-            "watching of locks yet",
-            "ask for the lock's status now and then",
-        ))))
+        // Telling of every change would cost each operation a command.
+        Box::pin(self.ask(None, Request::Pause))
     }
 }

@@ -1,8 +1,9 @@
 //! Prolonging a lease.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use leasehold_core::quorum::{Extend, ExtendOutcome, NodeSet};
+use leasehold_core::quorum::{Ask, Command, Extend, ExtendOutcome, NodeSet};
 use leasehold_core::{Deadline, Error, ExtendRequest, Extended, Instant, Operation, Owner, Ttl};
 use tokio::sync::oneshot;
 
@@ -78,10 +79,12 @@ async fn attempt(
     match outcome {
         ExtendOutcome::Extended { deadline } => {
             grant.held.set(Some(Held { deadline, ..held }));
+            top_up(hub, grant, request, held, hold);
             Ok(Extended::Extended)
         }
         ExtendOutcome::Lost | ExtendOutcome::TooLate => Ok(Extended::Lost),
         ExtendOutcome::Indeterminate => {
+            top_up(hub, grant, request, held, hold);
             let foreign = wire
                 .troubles
                 .iter()
@@ -91,6 +94,35 @@ async fn attempt(
             }
             Err(indeterminate(hub.explain(&wire.troubles).0))
         }
+    }
+}
+
+/// Takes the lock on the nodes that were not asked for it so far. A short lease does
+/// without; one that is renewed shall outlive the loss of a minority. Whatever they
+/// answer, the next extend asks them as well.
+fn top_up(
+    hub: &Rc<Hub>,
+    grant: &Rc<Grant>,
+    request: &ExtendRequest,
+    held: Held,
+    hold: Duration,
+) {
+    let barred = grant.asked.get().or(grant.owed()).or(grant.astray.get());
+    let nodes = hub.voters(hub.quorum.all().without(barred));
+    let owner = grant.owner.borrow().clone();
+    let (Some(known), Some(owner), false) = (held.known, owner, nodes.is_empty()) else {
+        return;
+    };
+    let (name, nonce) = (&request.name, request.nonce);
+    if let Ok(mut wire) = Wire::new(hub, grant, name, nonce, owner, held.grace) {
+        let ask = Ask {
+            mode: known.mode,
+            slot: grant.slot.get().unwrap_or_default(),
+            hold,
+            line: None,
+            proposal: known.token,
+        };
+        wire.carry_out(Some((Command::Acquire(ask), nodes)));
     }
 }
 
@@ -120,12 +152,8 @@ async fn held(
             other => other,
         })?;
     let mut ends = Vec::new();
-    for key in looked.keys() {
-        if let Some(lease) = key
-            .lease
-            .as_ref()
-            .filter(|lease| lease.nonce == request.nonce)
-        {
+    for (key, lease) in looked.leases() {
+        if lease.nonce == request.nonce {
             ends.push((key.free_in.saturating_sub(lease.grace), lease.grace));
         }
     }
@@ -146,7 +174,7 @@ async fn held(
     let held = Held {
         deadline,
         grace,
-        token: None,
+        known: None,
     };
     grant.held.set(Some(held));
     grant.asked.set(hub.quorum.all());

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use leasehold_core::quorum::{MAX_NODES, NodeId, NodeSet};
-use leasehold_core::{Deadline, Instant, LockName, Nonce, Token};
+use leasehold_core::{Deadline, Instant, LockName, Mode, Nonce, Owner, Token};
 use tokio::sync::{Mutex, Notify};
 
 use crate::clock;
@@ -17,7 +17,14 @@ pub(crate) struct Held {
     pub(crate) deadline: Deadline,
     pub(crate) grace: Duration,
     /// Not known if another client acquired it.
-    pub(crate) token: Option<Token>,
+    pub(crate) known: Option<Known>,
+}
+
+/// What only the client that acquired a lease knows of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    pub(crate) token: Token,
+    pub(crate) mode: Mode,
 }
 
 /// What this client knows of one nonce.
@@ -32,8 +39,12 @@ pub(crate) struct Grant {
     pub(crate) held: Cell<Option<Held>>,
     /// The nodes that were asked for it, and may have the key.
     pub(crate) asked: Cell<NodeSet>,
-    /// Whether it has a place in the line, and nothing else.
+    /// Whether it has a place in the line.
     pub(crate) waits: Cell<bool>,
+    /// Who asked for it.
+    pub(crate) owner: RefCell<Option<Owner>>,
+    /// The permit that was asked for last.
+    pub(crate) slot: Cell<Option<u32>>,
     /// The longest that any node was asked to keep the key.
     pub(crate) hold: Cell<Duration>,
     /// From when on all that is noted here is over.
@@ -84,6 +95,7 @@ impl Grant {
         self.held.set(None);
         self.asked.set(NodeSet::EMPTY);
         self.waits.set(false);
+        self.slot.set(None);
     }
 
     fn is_over(&self, now: Instant) -> bool {

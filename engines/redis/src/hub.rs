@@ -18,7 +18,7 @@ use crate::fail::{ENGINE, Trouble};
 use crate::grant::Grant;
 use crate::node::{Node, Standing};
 use crate::scripts::Scripts;
-use crate::wakes::Wakes;
+use crate::waiters::Waiters;
 
 /// What a connection of this generation to this node was told unasked.
 pub(crate) type Push = (NodeId, u64, PushInfo);
@@ -31,7 +31,7 @@ pub(crate) struct Hub {
     pub(crate) nodes: Vec<Rc<Node>>,
     pub(crate) scripts: Scripts,
     pub(crate) proposals: RefCell<Proposals>,
-    pub(crate) wakes: Wakes,
+    pub(crate) waiters: Waiters,
     pub(crate) pushes: mpsc::UnboundedSender<Push>,
     pub(crate) changed: Rc<watch::Sender<u64>>,
     pub(crate) grants: RefCell<HashMap<(LockName, Nonce), Rc<Grant>>>,
@@ -60,7 +60,7 @@ impl Hub {
             nodes: nodes.collect(),
             scripts: Scripts::new(options.retention),
             proposals: RefCell::default(),
-            wakes: Wakes::new(board, quorum),
+            waiters: Waiters::new(board, quorum, random()?),
             pushes,
             changed,
             grants: RefCell::default(),
@@ -180,14 +180,23 @@ impl Hub {
         (detail, remedy.unwrap_or(usual))
     }
 
+    /// Below `end`, at random.
+    pub(crate) fn below(&self, end: u32) -> u32 {
+        (self.roll() % u64::from(end.max(1))) as u32
+    }
+
     /// Up to `most`, at random. Nothing is decided by it.
     pub(crate) fn up_to(&self, most: Duration) -> Duration {
+        most.mul_f64((self.roll() >> 11) as f64 / (1u64 << 53) as f64)
+    }
+
+    fn roll(&self) -> u64 {
         let mut dice = self.dice.get() | 1;
         dice ^= dice << 13;
         dice ^= dice >> 7;
         dice ^= dice << 17;
         self.dice.set(dice);
-        most.mul_f64((dice >> 11) as f64 / (1u64 << 53) as f64)
+        dice
     }
 }
 

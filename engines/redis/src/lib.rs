@@ -6,9 +6,6 @@
 //! we exclude them. A server that may have forgotten leases does not vote until it
 //! has joined anew.
 //!
-//! Not there yet: shared locks and permits, an ordered line, listing, watching,
-//! Sentinel and Cluster. Asking for them is refused.
-//!
 //! # How it runs
 //!
 //! An engine has one thread with all connections, timers and protocol machines of
@@ -25,9 +22,9 @@
 //! * `hub.rs`: what the operations share. `node.rs`: one server. `supervise.rs`,
 //!   `join.rs`: keeping it connected, and bringing it to vote.
 //! * `wire.rs`: between a machine of the protocol and the connections.
-//!   `acquire.rs`, `extend.rs`, `release.rs`, `look.rs`, `unlock.rs`: the
+//!   `acquire.rs`, `extend.rs`, `release.rs`, `look.rs`, `list.rs`, `unlock.rs`: the
 //!   operations. `grant.rs`: what is remembered of a nonce.
-//! * `wakes.rs`: waiters, and the releases that wake them.
+//! * `waiters.rs`: waiters, and the hand-overs they are told of.
 //! * `scripts/`: what is sent to a server, and what it answers.
 //! * `fail.rs`, `clock.rs`: errors, time.
 
@@ -43,6 +40,7 @@ mod fail;
 mod grant;
 mod hub;
 mod join;
+mod list;
 mod look;
 mod node;
 mod release;
@@ -50,7 +48,7 @@ mod scripts;
 mod supervise;
 mod thread;
 mod unlock;
-mod wakes;
+mod waiters;
 mod wire;
 
 pub use config::RedisOptions;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use leasehold_core::quorum::{NodeId, NodeSet};
 use leasehold_core::{
     BreakStatus, Error, HolderStatus, Instant, LockName, LockStatus, Mode, Nonce, Owner, Token,
+    WaiterStatus,
 };
 use redis::{Cmd, Value};
 use tokio::select;
@@ -16,7 +17,7 @@ use crate::clock;
 use crate::fail::{Kind, Trouble};
 use crate::hub::Hub;
 use crate::node::{Live, Miss, Node};
-use crate::scripts::{BadReply, HeldKey, Keys, View, decode_status};
+use crate::scripts::{BadReply, HeldKey, Keys, Lease, View, decode_status};
 
 /// How much longer than usual a node may take, once a quorum has answered.
 const REST: Duration = Duration::from_millis(20);
@@ -27,9 +28,16 @@ pub(crate) struct Looked {
 }
 
 impl Looked {
-    /// The keys that there are.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &HeldKey> {
-        self.views.iter().filter_map(|(_, view)| view.key.as_ref())
+    /// The leases of ours that there are, each as often as nodes have it.
+    pub(crate) fn leases(&self) -> impl Iterator<Item = (&HeldKey, &Lease)> {
+        let keys = self.views.iter().flat_map(|(_, view)| &view.holders);
+        keys.filter_map(|key| Some((key, key.lease.as_ref()?)))
+    }
+
+    /// The values of clients that are not ours.
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = &HeldKey> {
+        let keys = self.views.iter().flat_map(|(_, view)| &view.holders);
+        keys.filter(|key| key.lease.is_none())
     }
 
     /// How many nodes did not answer.
@@ -60,23 +68,36 @@ impl Looked {
 
     /// What each holder's key is, ours by nonce and others by value, on as many
     /// nodes as may be a quorum.
-    pub(crate) fn holders(&self, hub: &Hub) -> Vec<Vec<(&HeldKey, Option<Token>)>> {
-        let mut holders: Vec<Vec<(&HeldKey, Option<Token>)>> = Vec::new();
-        for (_, view) in &self.views {
-            let Some(key) = &view.key else {
-                continue;
-            };
-            let known = holders
-                .iter_mut()
-                .find(|other| other[0].0.value == key.value);
-            match known {
-                Some(other) => other.push((key, view.counter)),
-                None => holders.push(vec![(key, view.counter)]),
+    pub(crate) fn holders(&self, hub: &Hub) -> Vec<Vec<&HeldKey>> {
+        let mut holders: Vec<Vec<&HeldKey>> = Vec::new();
+        for key in self.views.iter().flat_map(|(_, view)| &view.holders) {
+            match holders.iter_mut().find(|other| other[0].is_same(key)) {
+                Some(other) => other.push(key),
+                None => holders.push(vec![key]),
             }
         }
         let silent = self.silent(hub);
         holders.retain(|keys| keys.len() + silent >= hub.quorum.size());
         holders
+    }
+
+    /// Who waits, on as many nodes as may be a quorum, in the order that the first
+    /// node has which knows them.
+    fn waiters(&self, hub: &Hub) -> Vec<WaiterStatus> {
+        let all = || self.views.iter().flat_map(|(_, view)| &view.waiters);
+        let mut found: Vec<WaiterStatus> = Vec::new();
+        let silent = self.silent(hub);
+        for waiter in all() {
+            let known = found.iter().any(|other| other.nonce == waiter.nonce);
+            let count = all().filter(|other| other.nonce == waiter.nonce).count();
+            if !known && count + silent >= hub.quorum.size() {
+                let mut status =
+                    WaiterStatus::new(waiter.owner.clone(), waiter.mode, waiter.nonce);
+                status.waited = waiter.waited;
+                found.push(status);
+            }
+        }
+        found
     }
 }
 
@@ -184,39 +205,48 @@ pub(crate) async fn inspect(hub: &Rc<Hub>, name: LockName) -> Result<LockStatus,
     Ok(status(hub, name, &looked))
 }
 
-fn status(hub: &Hub, name: LockName, looked: &Looked) -> LockStatus {
+pub(crate) fn status(hub: &Hub, name: LockName, looked: &Looked) -> LockStatus {
     let quorum = hub.quorum.size();
     let mut token = looked.reached(quorum);
     let mut holders = Vec::new();
     for keys in looked.holders(hub) {
-        let counter = agreed(&keys).unwrap_or_default();
-        let free_in = rank(keys.iter().map(|(key, _)| key.free_in), quorum).unwrap_or_default();
-        let Some(lease) = &keys[0].0.lease else {
-            holders.push(foreign(keys[0].0, free_in));
+        let free_in = rank(keys.iter().map(|key| key.free_in), quorum).unwrap_or_default();
+        let Some(lease) = &keys[0].lease else {
+            holders.push(foreign(keys[0], free_in));
             continue;
         };
-        token = counter;
-        let mut holder =
-            HolderStatus::new(lease.owner.clone(), Mode::Exclusive, counter, lease.nonce);
+        let counter = agreed(&keys).unwrap_or_default();
+        let mut holder = HolderStatus::new(lease.owner.clone(), lease.mode, counter, lease.nonce);
         holder.held_for = lease.held_for;
         holder.free_in = free_in;
         holder.remaining = free_in.saturating_sub(lease.grace);
         holders.push(holder);
     }
-    let floor = match (token, holders.is_empty()) {
+    holders.sort_by_key(|holder| holder.token);
+    // Names share counters, so a free lock's last token is only known to be no
+    // greater.
+    let last = holders.iter().map(|holder| holder.token).max();
+    let free = last.is_none();
+    token = last.unwrap_or(token);
+    let floor = match (token, free) {
         (Token::NONE, _) => Token::NONE,
         (token, true) => token.saturating_add(1),
         (token, false) => token,
     };
     let mut status = LockStatus::free(name, token, floor);
+    status.waiters = looked.waiters(hub);
+    // Whoever has it on a minority of the nodes is still waiting for the rest.
+    status
+        .waiters
+        .retain(|waiter| holders.iter().all(|holder| holder.nonce != waiter.nonce));
     status.holders = holders;
     status.last_break = looked.last_break();
     status
 }
 
 /// The counter that most of these nodes have.
-pub(crate) fn agreed(keys: &[(&HeldKey, Option<Token>)]) -> Option<Token> {
-    let counters = || keys.iter().filter_map(|(_, counter)| *counter);
+pub(crate) fn agreed(keys: &[&HeldKey]) -> Option<Token> {
+    let counters = || keys.iter().filter_map(|key| Some(key.lease.as_ref()?.counter));
     counters().max_by_key(|one| counters().filter(|other| other == one).count())
 }
 

@@ -12,7 +12,6 @@ use crate::clock;
 use crate::fail::{ENGINE, Kind};
 use crate::grant::{Grant, tidy};
 use crate::hub::Hub;
-use crate::scripts::Keys;
 use crate::wire::Wire;
 
 /// Carries out one release, whether or not anybody still listens.
@@ -24,9 +23,7 @@ pub(crate) async fn release(
 ) {
     let grant = Grant::of(&hub, &name, nonce);
     let turn = grant.turn.lock().await;
-    if let Ok(keys) = Keys::of(&name, &hub.options.prefix) {
-        hub.wakes.forget(keys.wake(), nonce);
-    }
+    hub.waiters.forget(nonce);
     let said = give_back(&hub, &grant, &name, nonce).await;
     drop(turn);
     drop(grant);
@@ -45,11 +42,6 @@ pub(crate) async fn give_back(
         .held
         .get()
         .is_some_and(|held| held.deadline.has_passed(clock::now()));
-    if grant.waits.get() && grant.held.get().is_none() && grant.owed().is_empty() {
-        // A place in the line, and no key anywhere.
-        grant.end();
-        return Ok(Released::Released);
-    }
     // Whoever asked from another process asked any of them.
     let nodes = match grant.asked.get() {
         NodeSet::EMPTY => hub.quorum.all(),
@@ -61,7 +53,14 @@ pub(crate) async fn give_back(
     };
     let mut wire = Wire::new(hub, grant, name, nonce, Owner::new(""), Duration::ZERO)?;
     let patience = hub.options.timeout;
-    let (mut release, mut step) = Release::start(hub.quorum, nodes, hold, patience, clock::now());
+    let (mut release, mut step) = Release::start(
+        hub.quorum,
+        nodes,
+        hold,
+        hub.hedge_after(nodes),
+        patience,
+        clock::now(),
+    );
     let outcome = loop {
         wire.carry_out(step.send);
         if let Some(outcome) = step.outcome {

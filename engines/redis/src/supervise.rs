@@ -14,7 +14,7 @@ use crate::connect::connect;
 use crate::fail::Trouble;
 use crate::hub::Hub;
 use crate::join;
-use crate::node::Node;
+use crate::node::{Miss, Node};
 
 /// Connects, and connects again, for as long as the engine is open.
 pub(crate) async fn supervise(hub: Rc<Hub>, node: Rc<Node>) {
@@ -43,6 +43,18 @@ pub(crate) async fn supervise(hub: Rc<Hub>, node: Rc<Node>) {
     }
 }
 
+/// Where this client's waiters are told; before anything else is asked.
+fn subscribe(hub: &Hub, node: &Rc<Node>) {
+    let mut subscribe = cmd("SUBSCRIBE");
+    subscribe.arg(hub.waiters.channel());
+    let name = node.name.clone();
+    node.send(subscribe, move |answer, _| {
+        if let Err(Miss::Refused(trouble)) = answer {
+            tracing::warn!(node = %name, why = %trouble.detail, "a Redis server does not tell waiters; they poll");
+        }
+    });
+}
+
 type Attempt = Pin<Box<dyn Future<Output = ()>>>;
 
 async fn connect_once(hub: Rc<Hub>, node: Rc<Node>) {
@@ -56,7 +68,8 @@ async fn connect_once(hub: Rc<Hub>, node: Rc<Node>) {
     match connect(client, hub.options.timeout, pushed).await {
         Ok((connection, run_id)) => {
             node.install(connection, run_id, generation);
-            hub.wakes.subscribe_all(&node);
+            hub.waiters.on_lost(node.id);
+            subscribe(&hub, &node);
             spawn_local(join::keep_joined(hub, node, generation));
         }
         Err(trouble) => {

@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use leasehold_core::{Error, WakeBoard};
 use tokio::runtime::{Builder, Runtime};
+use redis::{PushKind, Value};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 
 use crate::RedisOptions;
 use crate::clock;
 use crate::engine::Request;
-use crate::fail::ENGINE;
+use crate::fail::{ENGINE, Kind, Trouble};
+use crate::scripts::decode_push;
 use crate::grant;
 use crate::hub::Hub;
 use crate::node::{Node, Standing};
 use crate::supervise::supervise;
-use crate::wakes;
+use crate::waiters;
 
 /// How often what nobody uses any more is forgotten.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -127,8 +129,23 @@ async fn opened(hub: &Hub) -> Result<(), Error> {
 }
 
 async fn listen(hub: Rc<Hub>, mut pushed: mpsc::UnboundedReceiver<crate::hub::Push>) {
-    while let Some(push) = pushed.recv().await {
-        wakes::pushed(&hub, push);
+    while let Some((node, generation, push)) = pushed.recv().await {
+        match (push.kind, &push.data[..]) {
+            (PushKind::Disconnection, _) => {
+                let why = Trouble::new(
+                    Kind::Silent,
+                    "the connection broke",
+                    "see that the server runs and can be reached",
+                );
+                hub.node(node).broke(generation, why);
+            }
+            (PushKind::Message, [_, Value::BulkString(what), ..]) => {
+                if let Some((nonce, push)) = decode_push(what) {
+                    waiters::told(&hub, node, nonce, push);
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -136,6 +153,5 @@ async fn sweep(hub: Rc<Hub>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         grant::sweep(&hub);
-        hub.wakes.sweep(&hub.nodes);
     }
 }

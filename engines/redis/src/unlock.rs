@@ -1,6 +1,7 @@
 //! Breaking a lock by hand.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use leasehold_core::quorum::NodeSet;
 use leasehold_core::{
@@ -37,8 +38,9 @@ pub(crate) async fn break_lock(hub: &Rc<Hub>, request: BreakRequest) -> Result<B
         let to = to.max().unwrap_or_default();
         let question = |live: &Live, id| {
             let view = looked.views.iter().find(|(node, _)| *node == id);
-            let nonce = view.and_then(|(_, view)| nonce(view.key.as_ref()?));
-            hub.scripts.break_key(&keys, &live.run, nonce, to, &why)
+            let holders = view.map_or(&[][..], |(_, view)| &view.holders);
+            let values: Vec<Vec<u8>> = holders.iter().map(HeldKey::identity).collect();
+            hub.scripts.break_keys(&keys, &live.run, &values, to, &why)
         };
         let nodes: NodeSet = looked.views.iter().map(|(id, _)| *id).collect();
         let said = ask(hub, nodes, limit, question, decode_break).await;
@@ -74,15 +76,12 @@ fn unknown(detail: String) -> Error {
     }
 }
 
-fn nonce(key: &HeldKey) -> Option<Nonce> {
-    key.lease.as_ref().map(|lease| lease.nonce)
-}
-
 /// A client that is not one of ours knows no token: breaking its lock would let
 /// two work at once, and nothing could tell them apart.
 fn refuse_foreign(request: &BreakRequest, looked: &Looked) -> Result<(), Error> {
-    match looked.keys().find(|key| key.lease.is_none()) {
+    match looked.foreign().next() {
         None => Ok(()),
+        Some(_) if request.force => Ok(()),
         Some(key) => {
             let value: String = String::from_utf8_lossy(&key.value)
                 .chars()
@@ -92,7 +91,7 @@ fn refuse_foreign(request: &BreakRequest, looked: &Looked) -> Result<(), Error> 
                 "lock name",
                 request.name.as_str(),
                 format!(
-                    "it is held by a client other than Leasehold, with the value {value:?}, which has no token to make void; stop that client, and delete its key by hand if need be (DEL on every server)"
+                    "it is held by a client other than Leasehold, with the value {value:?}, which has no token to make void; stop that client first, then break the lock with force (leasehold break --force)"
                 ),
             ))
         }
@@ -102,16 +101,26 @@ fn refuse_foreign(request: &BreakRequest, looked: &Looked) -> Result<(), Error> 
 /// Notes whose leases are ended.
 fn note(hub: &Hub, looked: &Looked, ended: &mut Vec<HeldBy>) {
     for keys in looked.holders(hub) {
-        let Some(lease) = &keys[0].0.lease else {
-            continue;
-        };
-        if !ended.iter().any(|held| held.nonce == lease.nonce) {
-            ended.push(HeldBy {
+        let token = agreed(&keys).unwrap_or_default();
+        let by = match &keys[0].lease {
+            Some(lease) => HeldBy {
                 owner: lease.owner.to_string(),
-                token: agreed(&keys).unwrap_or_default(),
+                token,
                 nonce: lease.nonce,
                 held_for: lease.held_for,
-            });
+            },
+            None => HeldBy {
+                owner: format!(
+                    "foreign client (value {:?})",
+                    String::from_utf8_lossy(&keys[0].value)
+                ),
+                token,
+                nonce: Nonce::from_bytes([0; 16]),
+                held_for: Duration::ZERO,
+            },
+        };
+        if !ended.iter().any(|held| (held.nonce, &held.owner) == (by.nonce, &by.owner)) {
+            ended.push(by);
         }
     }
 }

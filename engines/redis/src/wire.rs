@@ -61,6 +61,8 @@ pub(crate) struct Wire {
     pub(crate) keys: Rc<Keys>,
     owner: Owner,
     grace: Duration,
+    /// When the acquire was sent.
+    sent: Instant,
     replies: mpsc::UnboundedSender<Heard>,
     heard: mpsc::UnboundedReceiver<Heard>,
     /// Nodes that this operation owes a release.
@@ -76,6 +78,7 @@ struct Heard {
     node: NodeId,
     reply: Reply,
     to: Command,
+    sent: Instant,
     view: Option<View>,
     trouble: Option<Trouble>,
 }
@@ -99,6 +102,7 @@ impl Wire {
             nonce,
             owner,
             grace,
+            sent: clock::now(),
             replies,
             heard,
             owes: NodeSet::EMPTY,
@@ -112,6 +116,10 @@ impl Wire {
         let Some((command, nodes)) = send else {
             return;
         };
+        if let Command::Acquire(ask) = command {
+            self.sent = clock::now();
+            self.grant.ask(nodes, ask.hold);
+        }
         for id in nodes.iter() {
             if command == Command::Release && !self.owes.contains(id) {
                 self.owes = self.owes.with(id);
@@ -130,6 +138,7 @@ impl Wire {
                 node: id,
                 reply,
                 to: command,
+                sent: self.sent,
                 view: None,
                 trouble: None,
             });
@@ -140,29 +149,33 @@ impl Wire {
         let label = Label {
             owner: &self.owner,
             grace: self.grace,
+            channel: self.hub.waiters.channel(),
         };
         let packed = match command {
-            Command::Acquire { hold, proposal } => {
-                scripts.acquire(keys, &live.run, nonce, hold, proposal, label)
-            }
+            Command::Acquire(ask) => scripts.acquire(keys, &live.run, nonce, &ask, label),
             Command::Promote { to } => scripts.promote(keys, &live.run, nonce, to),
+            Command::Place { to } => scripts.place(keys, nonce, to),
+            Command::Yield { to, place, line } => {
+                scripts.step_back(keys, &live.run, nonce, to, place, line)
+            }
             Command::Extend { hold } => scripts.extend(keys, nonce, hold),
-            Command::Release => scripts.release(keys, nonce),
+            Command::Release => scripts.release(keys, &live.run, nonce),
         };
+        let sent = self.sent;
         let (hub, name) = (Rc::clone(&self.hub), self.name.clone());
         let keys = Rc::clone(keys);
         node.send(packed, move |answer, generation| {
             let missing = matches!(&answer, Err(Miss::Refused(why)) if why.kind == Kind::NoScript);
-            if missing && let Some(commands) = with_script(&hub, &keys, nonce, command) {
+            if missing && let Some(commands) = with_script(&hub, id, &keys, nonce, command) {
                 let node = Rc::clone(hub.node(id));
                 return node.send_all(commands, move |answer, generation| {
                     let answer = answer.map(|mut all| all.pop().unwrap_or_default());
                     let heard = read(&hub, &name, id, generation, command, answer);
-                    let _ = replies.send(heard);
+                    let _ = replies.send(Heard { sent, ..heard });
                 });
             }
             let heard = read(&hub, &name, id, generation, command, answer);
-            let _ = replies.send(heard);
+            let _ = replies.send(Heard { sent, ..heard });
         });
     }
 
@@ -178,6 +191,19 @@ impl Wire {
                 machine.on_reply(node, reply, clock::now())
             }
             () = clock::sleep_until(machine.wake_at()) => machine.on_tick(clock::now()),
+        }
+    }
+
+    /// Goes on listening for the rest of a waiter's answers, so that all servers
+    /// have the same line.
+    pub(crate) async fn linger(mut self, mut acquire: Acquire, limit: Instant) {
+        while acquire.waits() && clock::now() < limit {
+            let step = select! {
+                biased;
+                step = self.next(&mut acquire) => step,
+                () = clock::sleep_until(Some(limit)) => break,
+            };
+            self.carry_out(step.send);
         }
     }
 
@@ -198,6 +224,11 @@ impl Wire {
         self.troubles
             .extend(heard.trouble.map(|trouble| (node, trouble)));
         self.views.extend(heard.view.map(|view| (node, view)));
+        if let Reply::Acquire(Ok(reply)) = &heard.reply {
+            self.hub
+                .waiters
+                .on_answer(self.nonce, node, heard.sent, reply);
+        }
         if heard.to != Command::Release {
             return;
         }
@@ -217,7 +248,14 @@ impl Wire {
 /// An extend or a release for a node without scripts, which has to join: it brings
 /// its script along. Neither votes, so they are harmless there; scripts that do
 /// vote are loaded by joins alone.
-fn with_script(hub: &Hub, keys: &Keys, nonce: Nonce, command: Command) -> Option<Pipeline> {
+fn with_script(
+    hub: &Hub,
+    node: NodeId,
+    keys: &Keys,
+    nonce: Nonce,
+    command: Command,
+) -> Option<Pipeline> {
+    let run = hub.node(node).live()?.run;
     let (code, call) = match command {
         Command::Extend { hold } => (
             include_str!("scripts/extend.lua"),
@@ -225,9 +263,9 @@ fn with_script(hub: &Hub, keys: &Keys, nonce: Nonce, command: Command) -> Option
         ),
         Command::Release => (
             include_str!("scripts/release.lua"),
-            hub.scripts.release(keys, nonce),
+            hub.scripts.release(keys, &run, nonce),
         ),
-        Command::Acquire { .. } | Command::Promote { .. } => return None,
+        _ => return None,
     };
     let mut commands = Pipeline::new();
     commands.cmd("SCRIPT").arg("LOAD").arg(code);
@@ -245,8 +283,9 @@ impl Drop for Wire {
 /// The reply to a command that has no answer.
 const fn of(command: Command, failure: Failure) -> Reply {
     match command {
-        Command::Acquire { .. } => Reply::Acquire(Err(failure)),
+        Command::Acquire(_) => Reply::Acquire(Err(failure)),
         Command::Promote { .. } => Reply::Promote(Err(failure)),
+        Command::Place { .. } | Command::Yield { .. } => Reply::Noted,
         Command::Extend { .. } | Command::Release => Reply::Release(Err(failure)),
     }
 }
@@ -264,6 +303,7 @@ fn read(
         node: id,
         reply: of(command, Failure::Refused),
         to: command,
+        sent: clock::now(),
         view: None,
         trouble: None,
     };
@@ -307,11 +347,12 @@ fn read(
 
 fn decode(command: Command, value: &Value) -> Result<(Reply, Option<View>), BadReply> {
     Ok(match command {
-        Command::Acquire { .. } => {
+        Command::Acquire(_) => {
             let (reply, view) = decode_acquire(value)?;
             (Reply::Acquire(Ok(reply)), view)
         }
         Command::Promote { .. } => (Reply::Promote(Ok(decode_promote(value)?)), None),
+        Command::Place { .. } | Command::Yield { .. } => (Reply::Noted, None),
         Command::Extend { .. } => (Reply::Release(Ok(decode_extend(value)?)), None),
         Command::Release => (Reply::Release(Ok(decode_release(value)?)), None),
     })

@@ -1,16 +1,16 @@
-//! The clients of the timed world: each drives the shipped machines.
+//! The clients of the timed world, and what they are at.
 
 use std::time::Duration;
 
-use fastrand::Rng;
 use leasehold_core::quorum::{
-    Acquire, AcquireOutcome, Command, Extend, ExtendOutcome, Failure, NodeId, NodeSet, OwnerReply,
-    Plan, Proposals, Quorum, Release, ReleaseOutcome, Reply, Step,
+    AcquireOutcome, Command, Extend, ExtendOutcome, Failure, NodeId, NodeSet, Plan, Proposals,
+    Push, Quorum, Release, Step,
 };
-use leasehold_core::{Deadline, Instant, LockName, Nonce, Ttl};
+use leasehold_core::{Deadline, Instant, LockName, Mode, Nonce};
 
 use crate::network::Clock;
 use crate::server::Answer;
+use crate::wish::{Said as WishSaid, Wish, Won, owner};
 
 /// A client.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Client {
     pub(crate) paused_until: u64,
     /// What it waits for.
     pub(crate) op: Option<usize>,
+    /// Since when it has waited for a lock.
+    pub(crate) waits_since: Option<u64>,
     pub(crate) lease: Option<Lease>,
     pub(crate) proposals: Proposals,
 }
@@ -28,15 +30,24 @@ pub(crate) struct Client {
 pub(crate) struct Lease {
     pub(crate) name: usize,
     pub(crate) nonce: Nonce,
+    pub(crate) mode: Mode,
+    pub(crate) slot: u32,
     pub(crate) deadline: Deadline,
 }
 
 /// What happens to an operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Heard {
-    Start,
     Tick,
-    Answer(NodeId, Command, Result<Answer, Failure>),
+    /// It waits, and its time to ask again has come, for this permit.
+    Again(u32),
+    /// Its caller goes away.
+    Cancel,
+    /// An answer to a command of this attempt, sent at that moment.
+    Answer(NodeId, (Command, u32, Instant), Result<Answer, Failure>),
+    Push(NodeId, Push),
+    /// The connection broke.
+    Lost(NodeId),
 }
 
 /// What it has to say.
@@ -44,30 +55,19 @@ pub(crate) enum Heard {
 pub(crate) struct Said {
     pub(crate) send: Option<(Command, NodeSet)>,
     pub(crate) wake: Option<Instant>,
-    pub(crate) acquired: Option<AcquireOutcome>,
+    pub(crate) won: Option<Won>,
+    pub(crate) outcome: Option<AcquireOutcome>,
+    pub(crate) stir: bool,
     pub(crate) extended: Option<ExtendOutcome>,
     pub(crate) released: bool,
     /// It is over, and nothing of it should be left.
     pub(crate) clean: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Todo {
-    Acquire(Plan, bool),
-    Extend {
-        ttl: Ttl,
-        deadline: Deadline,
-        nodes: NodeSet,
-        patience: Duration,
-    },
-    Release(Duration),
-}
-
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "most are acquires")]
+#[expect(clippy::large_enum_variant, reason = "most are wishes")]
 enum Machine {
-    None,
-    Acquire(Acquire, bool),
+    Wish(Wish),
     Extend(Extend),
     Release(Release),
 }
@@ -78,184 +78,137 @@ pub(crate) struct Op {
     pub(crate) client: usize,
     pub(crate) name: usize,
     pub(crate) nonce: Nonce,
-    pub(crate) asked: u64,
-    pub(crate) ttl: Ttl,
-    pub(crate) promoted: bool,
     /// Its client has died.
     pub(crate) dead: bool,
-    quorum: Quorum,
-    todo: Todo,
+    /// When it is to ask again; an earlier plan is void.
+    pub(crate) again_at: u64,
     machine: Machine,
 }
 
 impl Op {
-    #[expect(clippy::too_many_arguments, reason = "all that an acquire has")]
-    pub(crate) fn acquire(
+    pub(crate) fn wish(
         client: usize,
         name: usize,
-        nonce: Nonce,
-        rng: &mut Rng,
-        quorum: Quorum,
-        skip: NodeSet,
-        patience: Duration,
-        asked: u64,
-    ) -> Self {
-        let ttl = ttl(rng);
-        let plan = Plan {
-            quorum,
-            ttl,
-            hold: ttl.get() + Duration::from_millis([0, 30][rng.usize(0..2)]),
-            proposal: leasehold_core::Token::NONE,
-            first: match rng.bool() {
-                true => quorum.all(),
-                false => NodeSet::first(quorum.size()),
-            },
-            hedge_after: Duration::from_millis(rng.u64(1..30)),
-            skip,
-            patience,
-        };
-        let hasty = rng.u8(0..12) == 0;
-        Self::new(
-            client,
-            name,
-            nonce,
-            quorum,
-            ttl,
-            asked,
-            Todo::Acquire(plan, hasty),
-        )
+        plan: Plan,
+        lock: &LockName,
+        proposals: &Proposals,
+        now: Instant,
+    ) -> (Self, Said) {
+        let (wish, said) = Wish::new(plan, lock.clone(), proposals, now);
+        let op = Self::new(client, name, plan.nonce, Machine::Wish(wish));
+        let said = op.wish_said(said);
+        (op, said)
     }
 
     pub(crate) fn extend(
         client: usize,
         lease: Lease,
-        rng: &mut Rng,
-        quorum: Quorum,
-        skip: NodeSet,
-        patience: Duration,
-    ) -> Self {
-        let ttl = ttl(rng);
-        let todo = Todo::Extend {
-            ttl,
-            deadline: lease.deadline,
-            nodes: quorum.all().without(skip),
-            patience,
-        };
-        Self::new(client, lease.name, lease.nonce, quorum, ttl, 0, todo)
+        plan: Plan,
+        now: Instant,
+    ) -> (Self, Said) {
+        let (extend, step) = Extend::start(
+            plan.quorum,
+            plan.first.without(plan.skip),
+            plan.ttl,
+            (lease.slot, plan.ask.hold),
+            lease.deadline,
+            plan.patience,
+            now,
+        );
+        let op = Self::new(client, lease.name, lease.nonce, Machine::Extend(extend));
+        let said = op.extend_said(step);
+        (op, said)
     }
 
-    pub(crate) fn release(client: usize, lease: Lease, quorum: Quorum, patience: Duration) -> Self {
-        let todo = Todo::Release(patience);
-        Self::new(client, lease.name, lease.nonce, quorum, Ttl::MIN, 0, todo)
-    }
-
-    fn new(
+    pub(crate) fn release(
         client: usize,
-        name: usize,
-        nonce: Nonce,
+        (name, nonce): (usize, Nonce),
         quorum: Quorum,
-        ttl: Ttl,
-        asked: u64,
-        todo: Todo,
-    ) -> Self {
+        patience: Duration,
+        now: Instant,
+    ) -> (Self, Said) {
+        let (release, step) = Release::start(
+            quorum,
+            quorum.all(),
+            Duration::from_millis(300),
+            Duration::from_millis(5),
+            patience,
+            now,
+        );
+        let op = Self::new(client, name, nonce, Machine::Release(release));
+        let said = op.release_said(step);
+        (op, said)
+    }
+
+    fn new(client: usize, name: usize, nonce: Nonce, machine: Machine) -> Self {
         Self {
             client,
             name,
             nonce,
-            asked,
-            ttl,
-            promoted: false,
             dead: false,
-            quorum,
-            todo,
-            machine: Machine::None,
+            again_at: 0,
+            machine,
         }
     }
 
-    pub(crate) fn drive(
-        &mut self,
-        heard: Heard,
-        now: Instant,
-        proposals: &mut Proposals,
-        names: &[LockName],
-    ) -> Said {
-        if let Heard::Answer(_, _, Ok(Answer::Acquire(reply))) = &heard {
-            proposals.on_reply(&names[self.name], reply);
+    pub(crate) fn as_wish(&self) -> Option<&Wish> {
+        match &self.machine {
+            Machine::Wish(wish) => Some(wish),
+            _ => None,
         }
-        match (&mut self.machine, heard) {
-            (Machine::None, _) => self.start(now, proposals, names),
-            (Machine::Acquire(acquire, hasty), heard) => {
-                let mut step = match heard {
-                    Heard::Tick | Heard::Start => acquire.on_tick(now),
-                    Heard::Answer(node, command, answer) => {
-                        acquire.on_reply(node, reply(command, answer), now)
+    }
+
+    /// What it gets from now on is not driven on.
+    pub(crate) fn end(&mut self) {
+        if let Machine::Wish(wish) = &mut self.machine {
+            wish.end();
+        }
+    }
+
+    pub(crate) fn drive(&mut self, heard: Heard, now: Instant, proposals: &mut Proposals) -> Said {
+        match &mut self.machine {
+            Machine::Wish(wish) => {
+                let said = match heard {
+                    Heard::Tick => wish.tick(now),
+                    Heard::Again(slot) => wish.again(slot, proposals, now),
+                    Heard::Cancel => wish.cancel(now),
+                    Heard::Answer(node, sent, answer) => {
+                        wish.answered(node, sent, answer, proposals, now)
                     }
+                    Heard::Push(node, push) => wish.pushed(node, push, proposals, now),
+                    Heard::Lost(node) => wish.lost(node),
                 };
-                if *hasty && step.outcome.is_none() && step.send.is_none() && !acquire.is_done() {
-                    // Its caller goes away at the first chance.
-                    *hasty = false;
-                    step = acquire.cancel(now);
-                }
-                self.promoted |= matches!(step.send, Some((Command::Promote { .. }, _)));
-                self.acquire_said(step)
+                self.wish_said(said)
             }
-            (Machine::Extend(extend), heard) => {
+            Machine::Extend(extend) => {
                 let step = match heard {
-                    Heard::Tick | Heard::Start => extend.on_tick(now),
                     Heard::Answer(node, _, answer) => extend.on_reply(node, owner(answer), now),
+                    _ => extend.on_tick(now),
                 };
                 self.extend_said(step)
             }
-            (Machine::Release(release), heard) => {
+            Machine::Release(release) => {
                 let step = match heard {
-                    Heard::Tick | Heard::Start => release.on_tick(now),
                     Heard::Answer(node, _, answer) => release.on_reply(node, owner(answer), now),
+                    _ => release.on_tick(now),
                 };
                 self.release_said(step)
             }
         }
     }
 
-    fn start(&mut self, now: Instant, proposals: &mut Proposals, names: &[LockName]) -> Said {
-        match self.todo {
-            Todo::Acquire(mut plan, hasty) => {
-                plan.proposal = proposals.propose(&names[self.name]);
-                let (acquire, step) = Acquire::start(plan, now);
-                self.machine = Machine::Acquire(acquire, hasty);
-                self.acquire_said(step)
-            }
-            Todo::Extend {
-                ttl,
-                deadline,
-                nodes,
-                patience,
-            } => {
-                let hold = ttl.get();
-                let (extend, step) =
-                    Extend::start(self.quorum, nodes, ttl, hold, deadline, patience, now);
-                self.machine = Machine::Extend(extend);
-                self.extend_said(step)
-            }
-            Todo::Release(patience) => {
-                let hold = Duration::from_millis(300);
-                let all = self.quorum.all();
-                let (release, step) = Release::start(self.quorum, all, hold, patience, now);
-                self.machine = Machine::Release(release);
-                self.release_said(step)
-            }
-        }
-    }
-
-    fn acquire_said(&self, step: Step<Command, AcquireOutcome>) -> Said {
-        let Machine::Acquire(acquire, _) = &self.machine else {
+    fn wish_said(&self, said: WishSaid) -> Said {
+        let Machine::Wish(wish) = &self.machine else {
             return Said::default();
         };
-        let granted = matches!(step.outcome, Some(AcquireOutcome::Granted { .. }));
         Said {
-            send: step.send,
-            wake: acquire.wake_at(),
-            acquired: step.outcome,
-            clean: acquire.is_done() && !granted && acquire.is_cleaning_up(),
+            send: said.send,
+            wake: wish.wake_at(),
+            won: said.won,
+            outcome: said.outcome,
+            stir: said.stir && wish.in_line(),
+            // Earlier attempts may have asked others: those are released besides.
+            clean: wish.is_cleaned_up() && wish.attempt == 0,
             ..Said::default()
         }
     }
@@ -272,7 +225,7 @@ impl Op {
         }
     }
 
-    fn release_said(&self, step: Step<Command, ReleaseOutcome>) -> Said {
+    fn release_said(&self, step: Step<Command, leasehold_core::quorum::ReleaseOutcome>) -> Said {
         let Machine::Release(release) = &self.machine else {
             return Said::default();
         };
@@ -283,27 +236,5 @@ impl Op {
             clean: release.is_done(),
             ..Said::default()
         }
-    }
-}
-
-fn ttl(rng: &mut Rng) -> Ttl {
-    Ttl::new(Duration::from_millis(rng.u64(30..=270))).expect("a valid TTL")
-}
-
-fn owner(answer: Result<Answer, Failure>) -> Result<OwnerReply, Failure> {
-    answer.and_then(|answer| match answer {
-        Answer::Owner(reply) => Ok(reply),
-        _ => Err(Failure::Refused),
-    })
-}
-
-/// What the machine hears of an answer to this command.
-pub(crate) fn reply(command: Command, answer: Result<Answer, Failure>) -> Reply {
-    match (command, answer) {
-        (_, Ok(Answer::Acquire(reply))) => Reply::Acquire(Ok(reply)),
-        (_, Ok(Answer::Promote(reply))) => Reply::Promote(Ok(reply)),
-        (Command::Acquire { .. }, Err(failure)) => Reply::Acquire(Err(failure)),
-        (Command::Promote { .. }, Err(failure)) => Reply::Promote(Err(failure)),
-        (_, answer) => Reply::Release(owner(answer)),
     }
 }

@@ -15,6 +15,7 @@
 //!   (C7), and once healed every lock can be had (C6).
 //! * [`invariants`]: one file per promise.
 //! * [`server`]: what a server does with a request.
+//! * `wish`: what a client does around the machines while it waits.
 //! * [`log`]: the log and its digest.
 
 mod client;
@@ -24,6 +25,7 @@ mod network;
 pub mod server;
 pub mod timed;
 pub mod untimed;
+mod wish;
 
 /// What a run came to.
 #[derive(Debug)]
@@ -34,6 +36,10 @@ pub struct Run {
     pub digest: u64,
     /// Leases granted.
     pub grants: u64,
+    /// Of these, handed over.
+    pub handed: u64,
+    /// The longest that a client has waited in peace, in microseconds.
+    pub longest_wait: u64,
     /// Of these, with no second round.
     pub at_once: u64,
     /// Nodes that forgot and came to vote again.

@@ -9,7 +9,8 @@ const USAGE: &str = "usage: leasehold-sim-quorum untimed|timed [--nodes N] [--ru
   --seed      the first run's seed; each run takes the next one
   --log       print the log of each run
   --mutation  make a mistake on purpose: no-promote, no-raise, no-quarantine, no-leap, no-ticket,
-              extend-creates, extend-shortens, release-anything, reachable-quorum";
+              extend-creates, extend-shortens, release-anything, reachable-quorum,
+              handover-from-not-joined, handover-deadline-from-push, permits-counted-per-node";
 
 #[derive(Debug)]
 struct Args {
@@ -31,13 +32,15 @@ fn main() -> ExitCode {
     };
     mutate(args.mutation);
     let (mut broken, mut first) = (0, None);
-    let (mut grants, mut at_once, mut rejoined, mut digest) = (0, 0, 0, 0_u64);
+    let (mut grants, mut handed, mut at_once, mut rejoined) = (0, 0, 0, 0);
+    let mut digest = 0_u64;
     for seed in args.seed..args.seed + args.runs {
         let run = play(&args, seed);
         for line in &run.lines {
             println!("{line}");
         }
         grants += run.grants;
+        handed += run.handed;
         at_once += run.at_once;
         rejoined += run.rejoined;
         digest = digest.rotate_left(1) ^ run.digest;
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
         }
     }
     println!(
-        "{} world, {} nodes: {} runs from seed {}, {broken} broken; {grants} grants ({at_once} in one round), {rejoined} rejoins; digest {digest:016x}",
+        "{} world, {} nodes: {} runs from seed {}, {broken} broken; {grants} grants ({handed} handed over, {at_once} with no promotion), {rejoined} rejoins; digest {digest:016x}",
         if args.timed { "timed" } else { "untimed" },
         args.nodes,
         args.runs,
@@ -125,6 +128,9 @@ fn mutation(name: &str) -> Result<Mutation, String> {
         "extend-shortens" => Mutation::ExtendShortens,
         "release-anything" => Mutation::ReleaseAnything,
         "reachable-quorum" => Mutation::ReachableQuorum,
+        "handover-from-not-joined" => Mutation::HandoverFromNotJoined,
+        "handover-deadline-from-push" => Mutation::HandoverDeadlineFromPush,
+        "permits-counted-per-node" => Mutation::PermitsCountedPerNode,
         _ => return Err(format!("unknown mutation {name}")),
     })
 }

@@ -80,6 +80,8 @@ pub(crate) struct Host {
 /// One party's connection to one node. It keeps the order.
 #[derive(Clone, Copy, Debug, Default)]
 struct Link {
+    /// Which connection it is.
+    number: u64,
     last_there: u64,
     last_back: u64,
 }
@@ -90,6 +92,8 @@ pub(crate) struct Pending<S> {
     pub(crate) sender: S,
     pub(crate) party: usize,
     pub(crate) node: usize,
+    /// When it was sent.
+    pub(crate) sent: u64,
     pub(crate) run_id: RunId,
     pub(crate) request: Request,
 }
@@ -117,11 +121,21 @@ impl<S: Clone> Network<S> {
     /// Sends; the answer is its number and when it arrives.
     pub(crate) fn send(&mut self, rng: &mut Rng, now: u64, request: Pending<S>) -> (u64, u64) {
         let delay = self.delay(rng);
-        let link = self.links.entry((request.party, request.node)).or_default();
-        link.last_there = link.last_there.max(now + delay);
         self.next += 1;
+        let new = Link {
+            number: self.next,
+            ..Link::default()
+        };
+        let link = self.links.entry((request.party, request.node));
+        let link = link.or_insert(new);
+        link.last_there = link.last_there.max(now + delay);
         self.pending.insert(self.next, request);
         (self.next, link.last_there)
+    }
+
+    /// The connection of a party to a node that stands now.
+    pub(crate) fn connection(&self, party: usize, node: usize) -> Option<u64> {
+        self.links.get(&(party, node)).map(|link| link.number)
     }
 
     /// When the answer to this request arrives.

@@ -1,9 +1,11 @@
 //! What a server does with a request.
 
 use leasehold_core::quorum::{
-    AcquireReply, Command, JoinCommand, JoinReply, Node, OwnerReply, PromoteReply, RunId,
+    AcquireReply, Command, JoinCommand, JoinReply, Node, OwnerReply, PromoteReply, Push, RunId,
 };
 use leasehold_core::{LockName, Nonce, StoreTime};
+
+use crate::invariants::ownership;
 
 /// A request to one node.
 #[derive(Clone, Debug)]
@@ -30,34 +32,42 @@ pub enum Answer {
     Promote(PromoteReply),
     /// To an extend or a release.
     Owner(OwnerReply),
+    /// To what has no answer that matters.
+    Noted,
     /// To a step of a join.
     Join(JoinReply),
 }
+
+/// What waiters are told besides.
+pub type Pushes = Vec<(LockName, Nonce, Push)>;
 
 /// Carries a request out. `run_id` is what the connection read when it was made.
 ///
 /// # Errors
 ///
-/// If it touched a key of another nonce, or made one that it must not make (C4).
+/// If it touched a grant of another nonce, or made one that it must not make (C4).
 pub fn execute(
     node: &mut Node,
     run_id: RunId,
     request: &Request,
     now: StoreTime,
-) -> Result<Answer, String> {
+) -> Result<(Answer, Pushes), String> {
     match request {
         Request::Lock {
             name,
             nonce,
             command,
         } => {
-            let before = node.status(name, now).held.map(|(holder, _)| holder);
+            let before = node.status(name, now);
             let answer = execute_on(node, run_id, name, *nonce, *command, now);
-            let after = node.status(name, now).held.map(|(holder, _)| holder);
-            crate::invariants::ownership::check(*command, *nonce, before, after, answer)?;
-            Ok(answer)
+            let after = node.status(name, now);
+            ownership::check(*command, *nonce, &before, &after)?;
+            Ok((answer, node.take_pushes()))
         }
-        Request::Join(command) => Ok(Answer::Join(execute_join(node, run_id, *command, now))),
+        Request::Join(command) => {
+            let answer = Answer::Join(execute_join(node, run_id, *command, now));
+            Ok((answer, Vec::new()))
+        }
     }
 }
 
@@ -70,12 +80,25 @@ fn execute_on(
     now: StoreTime,
 ) -> Answer {
     match command {
-        Command::Acquire { hold, proposal } => {
-            Answer::Acquire(node.acquire(run_id, name, nonce, hold, proposal, now))
-        }
+        Command::Acquire(ask) => Answer::Acquire(node.acquire(run_id, name, nonce, ask, now)),
         Command::Promote { to } => Answer::Promote(node.promote(run_id, name, nonce, to, now)),
-        Command::Extend { hold } => Answer::Owner(node.extend(name, nonce, hold, now)),
-        Command::Release => Answer::Owner(node.release(name, nonce, now)),
+        Command::Extend { slot, hold } => {
+            Answer::Owner(node.extend(name, nonce, (slot, hold), now))
+        }
+        Command::Release => Answer::Owner(node.release(run_id, name, nonce, now)),
+        Command::Place { to } => {
+            node.place(name, nonce, to, now);
+            Answer::Noted
+        }
+        Command::Yield {
+            to,
+            up_to,
+            place,
+            line,
+        } => {
+            node.step_back(run_id, name, nonce, (to, up_to, place, line), now);
+            Answer::Noted
+        }
     }
 }
 

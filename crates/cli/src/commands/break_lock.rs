@@ -18,7 +18,11 @@ pub(super) fn break_lock(context: &Context, args: BreakArgs) -> Result<(), Failu
         ));
     }
     let opened = context.open(owner::of_person())?;
-    let broken = block_on(opened.locks.break_lock(name.as_str(), &args.reason))?;
+    let (locks, reason) = (&opened.locks, &args.reason);
+    let broken = match args.force {
+        false => block_on(locks.break_lock(name.as_str(), reason))?,
+        true => block_on(locks.break_by_force(name.as_str(), reason))?,
+    };
     if context.json() {
         let ended: Vec<_> = broken
             .ended

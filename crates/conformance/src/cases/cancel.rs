@@ -188,6 +188,7 @@ fn a_dropped_break_can_be_repeated(lab: &Lab) {
             by: "operator".into(),
             reason: format!("{polls} polls"),
             unix_seconds: 0,
+            force: false,
         };
         let broken = other.engine.break_lock(&request);
         let ready = drive::at_most(polls, lab.pace.patience, broken).is_ok();

@@ -23,6 +23,7 @@ fn they_are_told_truly(lab: &Lab) {
         by: "operator".into(),
         reason: "to see".to_owned(),
         unix_seconds: 0,
+        force: false,
     };
     let broken = client.wait("a break", client.engine.break_lock(&request));
     judge(lab.can.break_lock, "breaking", broken);

@@ -194,6 +194,7 @@ impl Client {
             by: "operator".into(),
             reason: reason.to_owned(),
             unix_seconds: 1_700_000_000,
+            force: false,
         };
         self.answer("a break", self.engine.break_lock(&request))
     }

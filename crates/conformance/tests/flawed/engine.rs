@@ -100,9 +100,7 @@ impl FlawedEngine {
                     *token += 1;
                     *token
                 });
-                Acquired::Granted(Granted {
-                    token: Token::new(token).unwrap(),
-                })
+                Acquired::Granted(Granted::whole(Token::new(token).unwrap()))
             }
             (Flaw::NoOrder, Acquired::Busy(holders)) if request.queue.is_some() => {
                 Acquired::Queued(Queued {

@@ -45,7 +45,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Repeating a request with the same nonce is how a waiter refreshes its
     /// place, claims a lock handed over to it, and settles an unknown outcome: if
     /// the nonce already has the grant, the answer is that grant, counted from
-    /// this request on.
+    /// this request on unless the answer gives a deadline
+    /// ([`Granted::until`]).
     ///
     /// # Errors
     ///

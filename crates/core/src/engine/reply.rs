@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{HeldBy, StoreTime, Token};
+use crate::{Deadline, HeldBy, StoreTime, Token};
 
 /// The answer to an acquire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,18 @@ pub enum Acquired {
 pub struct Granted {
     /// Its fencing token.
     pub token: Token,
+    /// Its deadline, if that is sooner than the TTL counted from the request on: a
+    /// lease that was handed over before it was asked for is known to last from the
+    /// hand-over on. Extend it to have the whole TTL.
+    pub until: Option<Deadline>,
+}
+
+impl Granted {
+    /// A grant for the whole TTL.
+    #[must_use]
+    pub const fn whole(token: Token) -> Self {
+        Self { token, until: None }
+    }
 }
 
 /// A place in the line.

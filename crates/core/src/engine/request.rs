@@ -64,4 +64,7 @@ pub struct BreakRequest {
     /// The wall-clock time in seconds since the Unix epoch, for people to read;
     /// nothing is decided by it.
     pub unix_seconds: u64,
+    /// End what another kind of client holds as well. It has no token that could be
+    /// made void: unless that client is stopped first, two may work at once.
+    pub force: bool,
 }

@@ -209,6 +209,12 @@ impl Acquire {
         }
     }
 
+    /// Whether an answer to an acquire is outstanding.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.fates.contains(&Fate::Waiting)
+    }
+
     /// Whether it came to nothing and its keys are being, or were, released.
     #[must_use]
     pub const fn is_cleaning_up(&self) -> bool {
@@ -351,13 +357,13 @@ impl Acquire {
         });
         let count = places.zip(&mut ahead).map(|(from, to)| *to = from).count();
         ahead[..count].sort_unstable();
-        let mut step = self.line_up();
-        if split && let Some(first) = self.first_among() {
-            let held = self.nodes(|fate| fate.counter().is_some());
-            if first != self.plan.nonce && !held.is_empty() {
-                step = self.step_back(first, held);
-            }
-        }
+        let held = self.nodes(|fate| fate.counter().is_some());
+        let rival = self.rival().filter(|_| !held.is_empty());
+        self.agree_on_place();
+        let mut step = match rival {
+            Some(first) => self.step_back(first, held),
+            None => self.line_up(),
+        };
         step.outcome = Some(AcquireOutcome::Queued {
             ahead: ahead[count / 2],
             free_in,
@@ -366,49 +372,57 @@ impl Acquire {
         step
     }
 
-    /// Brings the nodes' lines into the same order: the smallest place that a
-    /// quorum of them can have.
-    fn line_up(&mut self) -> AcquireStep {
-        let place = |fate: &Fate| match fate {
-            Fate::Queued { place, .. } => Some(*place),
-            _ => None,
-        };
+    /// The smallest place that a quorum of the nodes can have.
+    fn agree_on_place(&mut self) {
         let mut places = [u64::MAX; MAX_NODES];
-        let known = self.fates.iter().filter_map(place);
-        let count = known.zip(&mut places).map(|(from, to)| *to = from).count();
+        let known = self.fates.iter().filter_map(Fate::place);
+        let count = known
+            .zip(&mut places)
+            .map(|(from, to)| *to = from)
+            .count();
         if self.place.is_none() && count >= self.needed() {
             self.place = Some(*places.select_nth_unstable(self.needed() - 1).1);
         }
+    }
+
+    /// Brings the nodes' lines into the same order.
+    fn line_up(&mut self) -> AcquireStep {
+        self.agree_on_place();
         let Some(to) = self.place else {
             return Step::none();
         };
-        let off = self.nodes(|fate| place(fate).is_some_and(|place| place != to));
+        let off = self.nodes(|fate| fate.place().is_some_and(|place| place != to));
         let off = off.without(self.placed);
         self.placed = self.placed.or(off);
         Step::send(Command::Place { to }, off)
     }
 
-    /// Who has the lock on the most nodes; of several, the one with the smallest
-    /// nonce. All who look at the same nodes find the same one.
-    fn first_among(&self) -> Option<Nonce> {
+    /// If nobody is seen to have a quorum: who has the lock on the most nodes; of
+    /// several, the one with the smallest nonce. All who look at the same nodes find
+    /// the same one. `None` if it is us.
+    ///
+    /// Also if the nodes that are not heard of could make it a quorum: they may be
+    /// down, and those who share the others would wait for each other.
+    fn rival(&self) -> Option<Nonce> {
         let lease = |fate: &Fate| match (fate, fate.in_the_way()) {
             (Fate::Granted(_), _) => Some(self.plan.nonce),
-            (_, Some((Holder::Lease(nonce), _))) => Some(nonce),
+            (_, Some((Holder::Lease(first) | Holder::Several { first }, _))) => Some(first),
             _ => None,
         };
         let all = || self.fates.iter().filter_map(lease);
-        all().max_by_key(|one| {
-            let count = all().filter(|other| other == one).count();
-            (count, std::cmp::Reverse(*one))
-        })
+        let counted = all().map(|one| (all().filter(|other| *other == one).count(), one));
+        let (most, first) = counted.max_by_key(|&(count, one)| (count, std::cmp::Reverse(one)))?;
+        (most < self.needed() && first != self.plan.nonce).then_some(first)
     }
 
     fn step_back(&mut self, first: Nonce, held: NodeSet) -> AcquireStep {
         let (Some(line), place) = (self.plan.ask.line, self.place.unwrap_or(1)) else {
             return Step::none();
         };
+        let counters = self.fates.iter().filter_map(Fate::counter);
         let command = Command::Yield {
             to: first,
+            up_to: counters.max().unwrap_or_default(),
             place,
             line,
         };

@@ -50,12 +50,13 @@ impl Extend {
     /// those known to be out of reach.
     ///
     /// `now` must be read before the first byte leaves (C2); `current` is the
-    /// deadline that the lease has; `hold` is TTL plus grace.
+    /// deadline that the lease has; `slot` is its permit, 0 for the other modes; `hold`
+    /// is TTL plus grace.
     pub fn start(
         quorum: Quorum,
         nodes: NodeSet,
         ttl: Ttl,
-        hold: Duration,
+        (slot, hold): (u32, Duration),
         current: Deadline,
         patience: Duration,
         now: Instant,
@@ -71,7 +72,7 @@ impl Extend {
             silent: quorum.all().without(nodes),
             decided: false,
         };
-        let mut step = Step::send(Command::Extend { hold }, nodes);
+        let mut step = Step::send(Command::Extend { slot, hold }, nodes);
         step.outcome = extend.judge(now);
         if step.outcome.is_some() {
             step.send = None;
@@ -161,13 +162,13 @@ mod tests {
             quorum,
             quorum.all(),
             ttl,
-            ttl.get(),
+            (0, ttl.get()),
             current,
             Duration::from_secs(1),
             at(4000),
         );
         let hold = ttl.get();
-        assert_eq!(step.send, Some((Command::Extend { hold }, quorum.all())));
+        assert_eq!(step.send, Some((Command::Extend { slot: 0, hold }, quorum.all())));
         (extend, Deadline::of(at(4000), ttl))
     }
 

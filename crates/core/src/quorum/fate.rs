@@ -62,6 +62,14 @@ impl Fate {
         }
     }
 
+    /// Our place in the node's line.
+    pub(super) const fn place(&self) -> Option<u64> {
+        match self {
+            Self::Queued { place, .. } => Some(*place),
+            _ => None,
+        }
+    }
+
     /// Whether the node has our grant or may have it.
     #[must_use]
     pub const fn may_hold(&self) -> bool {

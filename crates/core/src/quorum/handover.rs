@@ -32,6 +32,8 @@ pub struct Handover {
     /// When each node was asked that last answered with a place.
     asked: [Option<Instant>; MAX_NODES],
     told: [Option<Token>; MAX_NODES],
+    /// The greatest counter of each node that we have given up.
+    given_up: [Token; MAX_NODES],
 }
 
 impl Handover {
@@ -42,6 +44,7 @@ impl Handover {
             terms,
             asked: [None; MAX_NODES],
             told: [None; MAX_NODES],
+            given_up: [Token::NONE; MAX_NODES],
         }
     }
 
@@ -58,8 +61,20 @@ impl Handover {
 
     /// The node has handed over, with this counter.
     pub fn on_handed(&mut self, node: NodeId, counter: Token) {
+        if counter <= self.given_up[node.index()] {
+            return;
+        }
         let told = &mut self.told[node.index()];
         *told = (*told).max(Some(counter));
+    }
+
+    /// A [`Command::Yield`](super::Command::Yield) is being sent to the node: grants
+    /// up to this counter no longer count, whenever it is heard of them.
+    pub fn on_yield(&mut self, node: NodeId, up_to: Token) {
+        let given_up = &mut self.given_up[node.index()];
+        *given_up = up_to.max(*given_up);
+        let told = &mut self.told[node.index()];
+        *told = told.filter(|counter| *counter > up_to);
     }
 
     /// The node's connection broke: what it tells from now on may follow on
@@ -76,7 +91,8 @@ impl Handover {
     }
 
     /// The lease, if q nodes have handed it over and agree on its token: the token,
-    /// the deadline, and those nodes.
+    /// the deadline, and those nodes. The deadline may have passed: then nothing is
+    /// held for certain, and the nodes have to be asked again.
     #[must_use]
     pub fn granted(&self) -> Option<(Token, Deadline, NodeSet)> {
         let needed = self.terms.quorum.size();

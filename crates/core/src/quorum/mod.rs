@@ -154,7 +154,7 @@ pub use health::{Care, Health};
 pub use join::{Join, JoinEvent, JoinPlan};
 pub use memory::{Inspection, JoinCommand, JoinReply, Recalled, RunId};
 #[cfg(feature = "mutations")]
-pub use mutation::{Mutation, mutate};
+pub use mutation::{Mutation, made, mutate};
 pub use node::{Data, Node};
 pub use nodes::{MAX_NODES, NodeId, NodeSet, Quorum};
 pub use proposal::Proposals;

@@ -26,6 +26,12 @@ pub enum Mutation {
     /// A join is finished without looking whether the node forgot once more
     /// since it began.
     NoTicket,
+    /// A node that does not vote hands over.
+    HandoverFromNotJoined,
+    /// The deadline of a lease that was handed over counts from when that was heard.
+    HandoverDeadlineFromPush,
+    /// Permits are counted by each node, with no slots.
+    PermitsCountedPerNode,
 }
 
 #[cfg(feature = "mutations")]
@@ -43,15 +49,15 @@ mod switch {
         MADE.set(mutation);
     }
 
-    pub(in super::super) fn made(mutation: Mutation) -> bool {
+    /// Whether this mistake is to be made.
+    #[must_use]
+    pub fn made(mutation: Mutation) -> bool {
         MADE.get() == Some(mutation)
     }
 }
 
 #[cfg(feature = "mutations")]
-pub(super) use switch::made;
-#[cfg(feature = "mutations")]
-pub use switch::mutate;
+pub use switch::{made, mutate};
 
 /// Whether this mistake is to be made.
 #[cfg(not(feature = "mutations"))]

@@ -11,7 +11,8 @@ const RESEND_AFTER: Duration = Duration::from_millis(100);
 /// What came of a release (C5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReleaseOutcome {
-    /// A quorum of nodes had our key and deleted it.
+    /// A quorum of nodes had our key and deleted it; or some did, and so few may
+    /// still have it that nobody is kept from the lock.
     Released,
     /// So many nodes no longer had our key that no quorum can have had it.
     AlreadyLost,
@@ -48,6 +49,9 @@ pub struct Release {
     /// When the caller is told `Indeterminate`; `None` once it has an answer, or
     /// if nobody asked.
     give_up_at: Option<Instant>,
+    /// From when on an answer is late: then those that are out are not waited for if
+    /// the lock is free without them.
+    late_at: Option<Instant>,
     /// How long a node keeps the key, on a clock as slow as the margin allows.
     hold: Duration,
     /// When every key has run out by itself, so that nothing need be sent again.
@@ -59,16 +63,19 @@ type ReleaseStep = Step<Command, ReleaseOutcome>;
 impl Release {
     /// Releases a lease on these nodes: all that were ever asked for it.
     ///
-    /// The caller is answered within `patience`. `hold` is the longest that a node
+    /// The caller is answered within `patience`, and soon after `hedge_after` if a
+    /// minority is late. `hold` is the longest that a node
     /// was asked to keep the key; nothing is sent again when it has run out.
     pub fn start(
         quorum: Quorum,
         nodes: NodeSet,
         hold: Duration,
+        hedge_after: Duration,
         patience: Duration,
         now: Instant,
     ) -> (Self, ReleaseStep) {
         let (mut release, mut step) = Self::clean_up(quorum, nodes, hold, now);
+        release.late_at = Some(now.saturating_add(hedge_after));
         release.give_up_at = Some(now.saturating_add(patience));
         step.outcome = release.judge();
         (release, step)
@@ -91,6 +98,7 @@ impl Release {
             slots,
             regranted: NodeSet::EMPTY,
             give_up_at: None,
+            late_at: None,
             hold,
             ends: now.saturating_add(hold),
         };
@@ -161,6 +169,10 @@ impl Release {
             }
         }
         let mut step = Step::send(Command::Release, due);
+        if self.late_at.is_some_and(|at| at <= now) {
+            self.late_at = None;
+            step.outcome = self.judge();
+        }
         if self
             .give_up_at
             .is_some_and(|at| at <= now || self.is_done())
@@ -178,7 +190,8 @@ impl Release {
             Slot::Again(at) => Some((*at).min(self.ends)),
             _ => None,
         });
-        slots.chain(self.give_up_at).min()
+        let asked = self.give_up_at.map(|at| self.late_at.map_or(at, |late| late.min(at)));
+        slots.chain(asked).min()
     }
 
     /// Whether every node has answered or no longer matters.
@@ -199,6 +212,8 @@ impl Release {
             ReleaseOutcome::Released
         } else if done + open < self.quorum.size() {
             ReleaseOutcome::AlreadyLost
+        } else if self.late_at.is_none() && done > 0 && open <= self.quorum.spare() {
+            ReleaseOutcome::Released
         } else {
             return None;
         };
@@ -225,6 +240,7 @@ mod tests {
             quorum,
             quorum.all(),
             Duration::from_secs(10),
+            Duration::from_millis(5),
             Duration::from_millis(500),
             at(0),
         );
@@ -247,6 +263,18 @@ mod tests {
     }
 
     #[test]
+    fn a_minority_that_is_late_is_not_waited_for() {
+        let mut release = of_three();
+        let done = Ok(OwnerReply::Done);
+        assert_eq!(release.on_reply(node(0), Ok(OwnerReply::Gone), at(1)).outcome, None);
+        assert_eq!(release.on_reply(node(1), done, at(1)).outcome, None);
+        assert_eq!(release.wake_at(), Some(at(5)));
+        let said = release.on_tick(at(5)).outcome;
+        assert_eq!(said, Some(ReleaseOutcome::Released));
+        assert!(!release.is_done());
+    }
+
+    #[test]
     fn keys_gone_from_too_many_nodes_are_an_answer_not_an_error() {
         let mut release = of_three();
         let gone = Ok(OwnerReply::Gone);
@@ -262,6 +290,7 @@ mod tests {
         let mut release = of_three();
         let lost = Err(Failure::Lost);
         assert_eq!(release.on_reply(node(0), lost, at(1)), Step::none());
+        assert_eq!(release.on_tick(at(5)), Step::none());
         let due = release.wake_at().unwrap();
         assert_eq!(
             release.on_tick(due).send,

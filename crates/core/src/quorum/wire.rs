@@ -18,7 +18,9 @@ pub struct Ask {
     /// Take a place in the line if the lock is busy, and keep it for so long unless
     /// asked again. A lock handed over to it is kept for what is left of that.
     pub line: Option<Duration>,
-    /// The smallest counter wanted; see [`Proposals`](super::Proposals).
+    /// The smallest counter wanted; see [`Proposals`](super::Proposals). Who asks
+    /// again must propose more than any counter that it was answered: by that a
+    /// node knows the request from an older one.
     pub proposal: Token,
 }
 
@@ -44,6 +46,10 @@ pub enum Command {
     Yield {
         /// Whose it is to be.
         to: Nonce,
+        /// The greatest counter that we know of a grant of ours. A later grant is not
+        /// meant: this may have been held up on a broken connection until we asked
+        /// again and had the lock.
+        up_to: Token,
         /// Our place in the line.
         place: u64,
         /// How long the place is kept.
@@ -51,6 +57,9 @@ pub enum Command {
     },
     /// Let our grant live longer.
     Extend {
+        /// Which permit it is; 0 for the other modes. A grant of another permit, left
+        /// from an earlier attempt, is none of this lease.
+        slot: u32,
         /// How long from now on: TTL plus grace.
         hold: Duration,
     },
@@ -65,8 +74,11 @@ pub enum Holder {
     Nobody,
     /// An exclusive lease of ours, or one that was handed over.
     Lease(Nonce),
-    /// Shared leases, or permits.
-    Several,
+    /// Shared leases; or, to those who ask for a permit, the lease that has it.
+    Several {
+        /// Whose it is; of several, the one with the smallest nonce.
+        first: Nonce,
+    },
     /// A client that is not one of ours (a plain Redlock client), by a hash of the
     /// value it wrote.
     Foreign(u64),

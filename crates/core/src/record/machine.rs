@@ -192,7 +192,7 @@ impl Record {
             .find(|grant| grant.nonce == request.nonce)?;
         grant.renew(request.ttl, view.now);
         grant.grace = request.grace;
-        Some(Granted { token: grant.token })
+        Some(Granted::whole(grant.token))
     }
 
     /// If the nonce has a place in the line, notes that it asked again.
@@ -275,7 +275,7 @@ impl Record {
             renewed: view.now,
             unclaimed: None,
         });
-        Ok(Granted { token })
+        Ok(Granted::whole(token))
     }
 
     /// The greatest token of all is not granted: no floor could lie above it, and

@@ -82,6 +82,7 @@ fn breaking() -> BreakRequest {
         by: "operator".into(),
         reason: "stuck".into(),
         unix_seconds: 7,
+        force: false,
     }
 }
 

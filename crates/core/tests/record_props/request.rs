@@ -148,6 +148,7 @@ impl World {
             by: "operator".into(),
             reason: "test".into(),
             unix_seconds: 0,
+            force: false,
         };
         let held: Vec<_> = self
             .record

@@ -82,6 +82,15 @@ impl Locks {
         block_on(self.0.break_lock(name, reason))
     }
 
+    /// As [`Locks::break_by_force`](crate::Locks::break_by_force).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Locks::break_by_force`](crate::Locks::break_by_force).
+    pub fn break_by_force(&self, name: &str, reason: &str) -> Result<Broken, Error> {
+        block_on(self.0.break_by_force(name, reason))
+    }
+
     /// Watches the locks whose names start with `prefix`.
     pub fn watch(&self, prefix: &str) -> Watch {
         Watch(self.0.watch(prefix))

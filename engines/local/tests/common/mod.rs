@@ -153,5 +153,6 @@ pub fn break_request(lock: &str) -> BreakRequest {
         by: Owner::new("test"),
         reason: "a test".to_owned(),
         unix_seconds: 1,
+        force: false,
     }
 }

@@ -169,6 +169,7 @@ impl Client {
             by: "operator".into(),
             reason: "test".to_owned(),
             unix_seconds: 1_700_000_000,
+            force: false,
         }))
     }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use leasehold_core::quorum::{AcquireOutcome, ExtendOutcome, NodeId, NodeSet};
-use leasehold_core::{Instant, Nonce};
+use leasehold_core::quorum::{AcquireOutcome, Ask, ExtendOutcome, NodeId, NodeSet, Plan, Push};
+use leasehold_core::{Instant, Nonce, Token, Ttl};
 
 use super::{Checked, Event, Sender, World};
-use crate::client::{Client, Heard, Lease, Op};
-use crate::server::Request;
+use crate::client::{Client, Heard, Lease, Op, Said};
+use crate::server::{Pushes, Request};
+use crate::wish::{Won, slot};
 
 impl World {
     /// One input for one operation, and what follows from it.
@@ -16,33 +17,47 @@ impl World {
         if op.dead {
             return Ok(());
         }
-        let (client, name) = (op.client, op.name);
-        let said = op.drive(heard, now, &mut self.clients[client].proposals, &self.names);
+        let said = op.drive(heard, now, &mut self.clients[op.client].proposals);
+        self.said(at, said)
+    }
+
+    fn said(&mut self, at: usize, said: Said) -> Checked {
+        let (client, name) = (self.ops[at].client, self.ops[at].name);
         if let Some((command, to)) = said.send {
+            let attempt = self.ops[at].as_wish().map_or(0, |wish| wish.attempt);
             let request = Request::Lock {
                 name: self.names[name].clone(),
                 nonce: self.ops[at].nonce,
                 command,
             };
+            let sender = Sender::Op(at, attempt);
             for node in to.iter() {
-                self.post(Sender::Op(at), client, node.index(), request.clone());
+                self.post(sender, client, node.index(), request.clone());
             }
         }
         if let Some(wake) = said.wake {
             let due = self.clients[client].clock.truly(wake).max(self.now + 1);
             self.at(due - self.now, Event::Wake(at));
         }
-        if let Some(outcome) = said.acquired {
+        if let Some(outcome) = said.outcome {
             self.log
                 .line(format_args!("{} op {at} {outcome:?}", self.now));
-            self.acquired(at, outcome)?;
+            self.asked(at, outcome)?;
+        }
+        if let Some(won) = said.won {
+            self.log.line(format_args!("{} op {at} {won:?}", self.now));
+            self.won(at, won)?;
+        }
+        if said.stir {
+            let soon = self.rng.u64(500..5_000);
+            self.plan_again(at, soon);
         }
         if let Some(outcome) = said.extended {
             self.log
                 .line(format_args!("{} op {at} {outcome:?}", self.now));
             self.extended(at, outcome)?;
         }
-        if said.released {
+        if said.released && self.clients[client].op == Some(at) {
             self.clients[client].op = None;
             let after = self.rng.u64(0..60_000);
             self.at(after, Event::Act(client));
@@ -53,40 +68,109 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn acquired(&mut self, at: usize, outcome: AcquireOutcome) -> Checked {
+    /// An attempt came to something other than a lease, or to one.
+    fn asked(&mut self, at: usize, outcome: AcquireOutcome) -> Checked {
+        let client = self.ops[at].client;
+        match outcome {
+            AcquireOutcome::Granted { .. } => Ok(()),
+            AcquireOutcome::Queued { free_in, split, .. } => {
+                let line = self.ops[at].as_wish().map(|wish| wish.line());
+                let line = line.unwrap_or_default().as_micros() as u64;
+                let pause = match split {
+                    true => self.rng.u64(500..20_000),
+                    false => (free_in.as_micros() as u64 + 500).min(line / 3),
+                };
+                self.ops[at].again_at = u64::MAX;
+                self.plan_again(at, pause);
+                Ok(())
+            }
+            _ => {
+                let earlier = self.ops[at].as_wish().is_some_and(|wish| wish.attempt > 0);
+                self.clients[client].op = None;
+                let after = self.rng.u64(1_000..40_000);
+                self.at(after, Event::Act(client));
+                match earlier {
+                    true => self.give_back(client, at),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// It asks again then, or sooner if that was planned already.
+    fn plan_again(&mut self, at: usize, after: u64) {
+        let due = self.now + after.max(1);
+        if due < self.ops[at].again_at || self.ops[at].again_at <= self.now {
+            self.ops[at].again_at = due;
+            self.at(due - self.now, Event::Again(at));
+        }
+    }
+
+    pub(super) fn again(&mut self, at: usize) -> Checked {
+        let op = &self.ops[at];
+        let Some(wish) = op.as_wish().filter(|wish| wish.in_line()) else {
+            return Ok(());
+        };
+        if op.dead || op.again_at != self.now {
+            return Ok(());
+        }
+        let slot = match wish.called {
+            Some(slot) => slot,
+            None if self.rng.bool() => slot(wish.mode(), &mut self.rng),
+            None => wish.slot(),
+        };
+        let now = self.clients[op.client].clock.instant(self.now);
+        self.drive(at, Heard::Again(slot), now)
+    }
+
+    fn won(&mut self, at: usize, won: Won) -> Checked {
         let Op {
             client,
             name,
             nonce,
-            asked,
-            ttl,
-            promoted,
             ..
         } = self.ops[at];
-        self.clients[client].op = None;
-        let AcquireOutcome::Granted {
-            token, deadline, ..
-        } = outcome
-        else {
-            let after = self.rng.u64(1_000..40_000);
-            self.at(after, Event::Act(client));
+        let Some(wish) = self.ops[at].as_wish() else {
             return Ok(());
         };
-        self.grants += 1;
-        self.at_once += u64::from(!promoted);
-        self.clients[client]
-            .proposals
-            .note(&self.names[name], token);
-        self.clients[client].lease = Some(Lease {
+        let (mode, slot, at_once) = (wish.mode(), wish.slot(), !wish.promoted);
+        let this = &mut self.clients[client];
+        this.op = None;
+        this.proposals.note(&self.names[name], won.token);
+        this.lease = Some(Lease {
             name,
             nonce,
-            deadline,
+            mode,
+            slot,
+            deadline: won.deadline,
         });
-        self.tokens[name].granted(asked, self.now, token)?;
+        let since = this.waits_since.take();
+        if let Some(since) = since.filter(|_| self.now > self.peace) {
+            let waited = self.now - since.max(self.peace);
+            self.longest_wait = self.longest_wait.max(waited);
+        }
+        self.grants += 1;
+        self.handed += u64::from(won.handed);
+        self.at_once += u64::from(at_once);
+        let began = match mode {
+            // Its deadline is judged, so whatever was granted before is over.
+            leasehold_core::Mode::Exclusive => self.now,
+            _ => self.began(at, won.token, won.on),
+        };
+        self.tokens[name].granted(began, self.now, won.token)?;
         self.believe(client)?;
-        let after = self.rng.u64(0..ttl.get().as_micros() as u64 * 5 / 4);
+        let left = self.clients[client].clock.ends(won.deadline) - self.now;
+        let after = self.rng.u64(0..=left * 5 / 4);
         self.at(after, Event::Act(client));
         Ok(())
+    }
+
+    /// When the first of these nodes came to have this counter.
+    fn began(&self, at: usize, token: Token, on: NodeSet) -> u64 {
+        let op = &self.ops[at];
+        let counted = |node: NodeId| self.counted.get(&(op.name, node.index(), op.nonce, token));
+        let began = on.iter().filter_map(|node| counted(node).copied());
+        began.min().unwrap_or(self.now)
     }
 
     pub(super) fn extended(&mut self, at: usize, outcome: ExtendOutcome) -> Checked {
@@ -108,30 +192,50 @@ impl World {
     }
 
     /// This client believes in its lease from now until its deadline.
-    pub(super) fn believe(&mut self, client: usize) -> Checked {
+    fn believe(&mut self, client: usize) -> Checked {
         let Client { clock, lease, .. } = &self.clients[client];
         let Some(lease) = lease else {
             return Ok(());
         };
         let until = clock.ends(lease.deadline);
-        self.last_held[lease.name] = self.now;
-        self.leases[lease.name].valid(lease.nonce, self.now, until)
+        self.leases[lease.name].valid(lease.nonce, lease.mode, self.now, until)
     }
 
     /// The clean-up says it is done: is it (C7)?
-    pub(super) fn left_behind(&self, at: usize) -> Checked {
+    fn left_behind(&self, at: usize) -> Checked {
         let Op { name, nonce, .. } = self.ops[at];
         if self.restored || self.undead.contains(&nonce) {
             return Ok(());
         }
         for (place, host) in self.hosts.iter().enumerate().filter(|(_, host)| host.up) {
             let date = host.clock.date(self.now);
-            let held = host.node.status(&self.names[name], date).held;
-            if held.is_some_and(|(holder, _)| holder == nonce) {
-                return Err(format!("C7: node {place} still has the key of {nonce}"));
+            let status = host.node.status(&self.names[name], date);
+            let mut known = status.held.iter().map(|grant| grant.0);
+            if known.any(|holder| holder == nonce) || status.waiting.contains(&nonce) {
+                return Err(format!("C7: node {place} still knows {nonce}"));
             }
         }
         Ok(())
+    }
+
+    /// Tells waiters what a node has for them, as far as it can reach them.
+    pub(super) fn push(&mut self, node: usize, pushes: Pushes) {
+        for (_, nonce, push) in pushes {
+            let Some(&at) = self.wishes.get(&nonce) else {
+                continue;
+            };
+            let (party, name) = (self.ops[at].client, self.ops[at].name);
+            if let Push::Handed { counter } = push {
+                let key = (name, node, nonce, counter);
+                self.counted.entry(key).or_insert(self.now);
+            }
+            self.log
+                .line(format_args!("{} node {node} tells op {at} {push:?}", self.now));
+            if let Some(connection) = self.network.connection(party, node) {
+                let due = self.network.answer(&mut self.rng, self.now, party, node);
+                self.at(due - self.now, Event::Push(at, node, push, connection));
+            }
+        }
     }
 
     pub(super) fn act(&mut self, client: usize) -> Checked {
@@ -139,18 +243,19 @@ impl World {
             return Ok(());
         }
         let now = self.clients[client].clock.instant(self.now);
-        let patience = Duration::from_millis(self.rng.u64(20..200));
-        let id = Nonce::from_bytes(self.id());
-        let skip = (0..self.setup.nodes)
-            .filter(|&n| !self.hosts[n].up)
-            .filter_map(NodeId::new)
-            .collect();
+        let plan = self.plan();
+        let at = self.ops.len();
+        let hastier = self.now > self.peace;
         let this = &mut self.clients[client];
-        let op = match this.lease {
-            Some(lease) if lease.deadline.has_passed(now) || self.rng.u8(0..4) == 0 => {
+        let (op, said) = match this.lease {
+            Some(lease)
+                if lease.deadline.has_passed(now)
+                    || self.rng.u8(0..if hastier { 2 } else { 4 }) == 0 =>
+            {
                 this.lease = None;
                 self.leases[lease.name].over(lease.nonce);
-                Op::release(client, lease, self.quorum, patience)
+                let of = (lease.name, lease.nonce);
+                Op::release(client, of, self.quorum, plan.patience, now)
             }
             Some(lease) if self.rng.u8(0..12) == 0 => {
                 // Dies; another starts in its place.
@@ -163,20 +268,99 @@ impl World {
                 self.at(1_000, Event::Act(client));
                 return Ok(());
             }
-            Some(lease) => Op::extend(client, lease, &mut self.rng, self.quorum, skip, patience),
-            None => {
-                let name = self.rng.usize(0..self.setup.names);
-                let skip = match self.rng.bool() {
-                    true => skip,
-                    false => NodeSet::EMPTY,
-                };
-                let rng = &mut self.rng;
-                Op::acquire(client, name, id, rng, self.quorum, skip, patience, self.now)
-            }
+            Some(lease) => Op::extend(client, lease, plan, now),
+            None => return self.want(client, plan),
         };
         self.ops.push(op);
-        let at = self.ops.len() - 1;
         self.clients[client].op = Some(at);
-        self.drive(at, Heard::Start, now)
+        self.said(at, said)
+    }
+
+    /// How a client goes about what it does next.
+    fn plan(&mut self) -> Plan {
+        let skip = (0..self.setup.nodes)
+            .filter(|&node| !self.hosts[node].up)
+            .filter_map(NodeId::new)
+            .collect();
+        let ttl = Duration::from_millis(self.rng.u64(30..=270));
+        let grace = Duration::from_millis([0, 30][self.rng.usize(0..2)]);
+        let nonce = Nonce::from_bytes(self.id());
+        Plan {
+            quorum: self.quorum,
+            ttl: Ttl::new(ttl).expect("a valid TTL"),
+            nonce,
+            ask: Ask {
+                mode: leasehold_core::Mode::Exclusive,
+                slot: 0,
+                hold: ttl + grace,
+                line: None,
+                proposal: Token::NONE,
+            },
+            first: self.quorum.all(),
+            hedge_after: Duration::from_millis(self.rng.u64(1..30)),
+            skip,
+            patience: Duration::from_millis(self.rng.u64(20..200)),
+        }
+    }
+
+    fn want(&mut self, client: usize, mut plan: Plan) -> Checked {
+        let name = self.rng.usize(0..self.setup.names);
+        plan.ask.mode = self.kinds[name].mode(&mut self.rng);
+        plan.ask.slot = slot(plan.ask.mode, &mut self.rng);
+        if self.now > self.peace || self.rng.u8(0..4) > 0 {
+            let line = Duration::from_millis(self.rng.u64(60..=300));
+            plan.ask.line = Some(line);
+        }
+        if self.rng.bool() {
+            plan.skip = NodeSet::EMPTY;
+        }
+        if self.rng.bool() {
+            plan.first = NodeSet::first(self.quorum.size());
+        }
+        let at = self.ops.len();
+        let leaves = match self.now > self.peace {
+            true => 20,
+            false => 8,
+        };
+        if self.rng.u8(0..leaves) == 0 {
+            let after = self.rng.u64(0..100_000);
+            self.at(after, Event::Leave(at));
+        }
+        self.wishes.insert(plan.nonce, at);
+        let this = &mut self.clients[client];
+        let now = this.clock.instant(self.now);
+        this.waits_since.get_or_insert(self.now);
+        this.op = Some(at);
+        let (op, said) = Op::wish(client, name, plan, &self.names[name], &this.proposals, now);
+        self.ops.push(op);
+        self.said(at, said)
+    }
+
+    /// The caller goes away.
+    pub(super) fn leave(&mut self, at: usize) -> Checked {
+        let client = self.ops[at].client;
+        if self.ops[at].dead || self.clients[client].op != Some(at) {
+            return Ok(());
+        }
+        self.clients[client].waits_since = None;
+        let now = self.clients[client].clock.instant(self.now);
+        match self.ops[at].as_wish().is_some_and(|wish| wish.in_line()) {
+            true => {
+                self.ops[at].end();
+                self.clients[client].op = None;
+                self.at(1_000, Event::Act(client));
+                self.give_back(client, at)
+            }
+            false => self.drive(at, Heard::Cancel, now),
+        }
+    }
+
+    /// Releases whatever this operation has or may have.
+    fn give_back(&mut self, client: usize, at: usize) -> Checked {
+        let now = self.clients[client].clock.instant(self.now);
+        let of = (self.ops[at].name, self.ops[at].nonce);
+        let (op, said) = Op::release(client, of, self.quorum, Duration::from_millis(50), now);
+        self.ops.push(op);
+        self.said(self.ops.len() - 1, said)
     }
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use leasehold_core::quorum::{
-    DEFAULT_RETENTION, Data, Failure, Join, Node, NodeId, Proposals, Quorum, RunId,
+    AcquireReply, Data, Failure, Join, Node, NodeId, PromoteReply, Proposals, Push, Quorum, RunId,
 };
-use leasehold_core::{LockName, Nonce};
+use leasehold_core::{LockName, Nonce, Token};
 
 use crate::Run;
 use crate::client::{Client, Heard, Op};
@@ -20,9 +20,13 @@ use crate::invariants::{exclusion::Leases, tokens::Tokens};
 use crate::log::Log;
 use crate::network::{Clock, Host, Network, Pending};
 use crate::server::{Answer, Request, execute};
+use crate::wish::Kind;
 
 /// The longest hold in these worlds.
 const MAX_TTL: Duration = Duration::from_millis(300);
+/// The longest that anybody may wait for a lock when nothing goes wrong any more,
+/// in microseconds.
+const PATIENCE: u64 = 2_500_000;
 /// How often somebody looks after each node, in microseconds.
 const CARE_EVERY: u64 = 60_000;
 
@@ -47,7 +51,7 @@ impl Setup {
     pub const fn of(nodes: usize) -> Self {
         Self {
             nodes,
-            clients: 3,
+            clients: 4,
             names: 1,
             trouble: 3_000_000,
             peace: 4_000_000,
@@ -65,6 +69,8 @@ pub fn run(setup: Setup, seed: u64, keep_log: bool) -> Run {
         broken,
         digest,
         grants: world.grants,
+        handed: world.handed,
+        longest_wait: world.longest_wait,
         at_once: world.at_once,
         rejoined: world.rejoined,
         lines,
@@ -73,7 +79,8 @@ pub fn run(setup: Setup, seed: u64, keep_log: bool) -> Run {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sender {
-    Op(usize),
+    /// An operation, and which attempt of it.
+    Op(usize, u32),
     Join(u64),
 }
 
@@ -84,7 +91,13 @@ enum Event {
     Arrive(u64, Option<Pending<Sender>>),
     Answer(u64, Result<Answer, Failure>),
     Failed(Pending<Sender>, Failure),
+    /// What an operation is told unasked, over this connection.
+    Push(usize, usize, Push, u64),
+    /// A client hears that its connection to a node broke.
+    Lost(usize, usize),
     Wake(usize),
+    Again(usize),
+    Leave(usize),
     Act(usize),
     Care(usize),
     WakeJoin(u64),
@@ -105,12 +118,19 @@ struct World {
     snapshots: Vec<Data>,
     joins: BTreeMap<u64, (usize, Join)>,
     names: Vec<LockName>,
+    kinds: Vec<Kind>,
     clients: Vec<Client>,
     ops: Vec<Op>,
     tokens: Vec<Tokens>,
     leases: Vec<Leases>,
-    /// When each lock was last granted or extended.
-    last_held: Vec<u64>,
+    /// Who waits, by nonce.
+    wishes: BTreeMap<Nonce, usize>,
+    /// When a node came to have a counter for a grant.
+    counted: BTreeMap<(usize, usize, Nonce, Token), u64>,
+    /// When things stop going wrong.
+    peace: u64,
+    /// The longest that a client has waited since.
+    longest_wait: u64,
     /// Grants that something outside the protocol may have brought back.
     undead: BTreeSet<Nonce>,
     restored: bool,
@@ -119,6 +139,7 @@ struct World {
     trouble: u64,
     ids: u64,
     grants: u64,
+    handed: u64,
     at_once: u64,
     rejoined: u64,
 }
@@ -135,8 +156,9 @@ impl World {
                 clock: Clock::new(&mut rng),
                 paused_until: 0,
                 op: None,
+                waits_since: None,
                 lease: None,
-                proposals: Proposals::new(8),
+                proposals: Proposals::default(),
             })
             .collect();
         let mut world = Self {
@@ -153,17 +175,22 @@ impl World {
             names: (0..setup.names)
                 .filter_map(|i| LockName::new(format!("lock-{i}")).ok())
                 .collect(),
+            kinds: (0..setup.names).map(|_| Kind::draw(&mut rng)).collect(),
             clients,
             ops: Vec::new(),
             tokens: (0..setup.names).map(|_| Tokens::default()).collect(),
             leases: (0..setup.names).map(|_| Leases::default()).collect(),
-            last_held: vec![0; setup.names],
+            wishes: BTreeMap::new(),
+            counted: BTreeMap::new(),
+            peace: u64::MAX,
+            longest_wait: 0,
             undead: BTreeSet::new(),
             restored: false,
             durable: rng.u8(0..5) == 0,
             trouble,
             ids: 0,
             grants: 0,
+            handed: 0,
             at_once: 0,
             rejoined: 0,
             rng,
@@ -173,7 +200,7 @@ impl World {
             let clock = Clock::of_node(&mut world.rng);
             world.hosts.push(Host {
                 // Long up: nothing can be under way that it forgot.
-                node: Node::start(run_id, Data::default(), DEFAULT_RETENTION, clock.date(0)),
+                node: Node::start(run_id, Data::default(), clock.date(0)),
                 clock,
                 up: true,
                 frozen_until: 0,
@@ -185,7 +212,8 @@ impl World {
 
     fn play(&mut self) -> Checked {
         let start = self.now + 2_000_000;
-        let peace = start + self.setup.trouble;
+        self.peace = start + self.setup.trouble;
+        let peace = self.peace;
         let end = peace + self.setup.peace;
         for client in 0..self.setup.clients {
             let after = start - self.now + self.rng.u64(0..20_000);
@@ -202,10 +230,12 @@ impl World {
             }
             self.handle(event)?;
         }
-        let idle = self.last_held.iter().position(|&at| at < end - 1_500_000);
-        match idle {
-            Some(name) => Err(format!("C6: lock {name} could not be had again")),
-            None => Ok(()),
+        let waiting = self.clients.iter().filter_map(|client| client.waits_since);
+        let longest = waiting.map(|since| end - since.max(peace)).max();
+        self.longest_wait = self.longest_wait.max(longest.unwrap_or_default());
+        match self.longest_wait > PATIENCE {
+            true => Err(format!("C6: a client waited {} us in peace", self.longest_wait)),
+            false => Ok(()),
         }
     }
 
@@ -226,6 +256,22 @@ impl World {
                 let now = self.clients[self.ops[op].client].clock.instant(self.now);
                 self.drive(op, Heard::Tick, now)
             }
+            Event::Push(op, node, push, connection) => {
+                let client = self.ops[op].client;
+                if self.network.connection(client, node) != Some(connection) {
+                    return Ok(());
+                }
+                let now = self.clients[client].clock.instant(self.now);
+                let node = NodeId::new(node).expect("a node");
+                self.drive(op, Heard::Push(node, push), now)
+            }
+            Event::Lost(op, node) => {
+                let now = self.clients[self.ops[op].client].clock.instant(self.now);
+                let node = NodeId::new(node).expect("a node");
+                self.drive(op, Heard::Lost(node), now)
+            }
+            Event::Again(op) => self.again(op),
+            Event::Leave(op) => self.leave(op),
             Event::Act(client) => self.act(client),
             Event::Care(node) => {
                 self.care(node);
@@ -244,7 +290,7 @@ impl World {
                 let run_id = self.run_id();
                 let host = &mut self.hosts[node];
                 let date = host.clock.date(self.now);
-                host.node = Node::start(run_id, data, DEFAULT_RETENTION, date);
+                host.node = Node::start(run_id, data, date);
                 host.up = true;
                 self.log.line(format_args!("{} start {node}", self.now));
                 Ok(())
@@ -255,7 +301,7 @@ impl World {
     /// A paused client and a frozen node do nothing; it waits for them.
     fn held_up(&self, event: &Event) -> Option<u64> {
         let client_of = |sender: &Sender| match sender {
-            Sender::Op(op) => Some(self.ops[*op].client),
+            Sender::Op(op, _) => Some(self.ops[*op].client),
             Sender::Join(_) => None,
         };
         let pending = |number| self.network.pending.get(number);
@@ -267,7 +313,10 @@ impl World {
             }
             Event::Answer(number, _) => client_of(&pending(number)?.sender),
             Event::Failed(pending, _) => client_of(&pending.sender),
-            Event::Wake(op) => Some(self.ops[*op].client),
+            Event::Wake(op) | Event::Push(op, ..) | Event::Lost(op, _) => {
+                Some(self.ops[*op].client)
+            }
+            Event::Again(op) | Event::Leave(op) => Some(self.ops[*op].client),
             Event::Act(client) => Some(*client),
             _ => None,
         };
@@ -285,11 +334,13 @@ impl World {
             return Ok(());
         }
         let date = host.clock.date(self.now);
-        let answer = execute(&mut host.node, pending.run_id, &pending.request, date)?;
+        let (answer, pushes) = execute(&mut host.node, pending.run_id, &pending.request, date)?;
         self.log.line(format_args!(
             "{} node {} {:?} {answer:?}",
             self.now, pending.node, pending.request
         ));
+        self.count(pending.node, &pending.request, &answer);
+        self.push(pending.node, pushes);
         if answered {
             let (party, node) = (pending.party, pending.node);
             let at = self.network.answer(&mut self.rng, self.now, party, node);
@@ -298,12 +349,29 @@ impl World {
         Ok(())
     }
 
+    /// Notes when a counter was first had.
+    fn count(&mut self, node: usize, request: &Request, answer: &Answer) {
+        let counter = match answer {
+            Answer::Acquire(AcquireReply::Granted { counter }) => *counter,
+            Answer::Promote(PromoteReply::At(counter)) => *counter,
+            _ => return,
+        };
+        if let Request::Lock { nonce, .. } = request
+            && let Some(&op) = self.wishes.get(nonce)
+        {
+            let key = (self.ops[op].name, node, *nonce, counter);
+            self.counted.entry(key).or_insert(self.now);
+        }
+    }
+
     fn answered(&mut self, pending: Pending<Sender>, answer: Result<Answer, Failure>) -> Checked {
         let node = NodeId::new(pending.node).expect("a node");
         match (pending.sender, pending.request) {
-            (Sender::Op(op), Request::Lock { command, .. }) => {
-                let now = self.clients[self.ops[op].client].clock.instant(self.now);
-                self.drive(op, Heard::Answer(node, command, answer), now)
+            (Sender::Op(op, attempt), Request::Lock { command, .. }) => {
+                let clock = self.clients[self.ops[op].client].clock;
+                let sent = clock.instant(pending.sent);
+                let heard = Heard::Answer(node, (command, attempt, sent), answer);
+                self.drive(op, heard, clock.instant(self.now))
             }
             (Sender::Join(id), _) => {
                 let reply = answer.and_then(|answer| match answer {
@@ -323,6 +391,7 @@ impl World {
             sender,
             party,
             node,
+            sent: self.now,
             run_id: self.hosts[node].node.run_id(),
             request,
         };

@@ -3,85 +3,92 @@
 use std::time::Duration;
 
 use leasehold_core::quorum::{
-    Acquire, AcquireOutcome, Command, Extend, Failure, NodeId, NodeSet, OwnerReply, Plan, Release,
-    Reply, Step,
+    AcquireOutcome, Ask, Command, Extend, Failure, NodeId, NodeSet, Plan, Push, Release, Step,
 };
-use leasehold_core::{Deadline, Nonce, Ttl};
+use leasehold_core::{Deadline, Nonce, Token, Ttl};
 
-use super::{Checked, Machine, Op, Sender, World, start};
+use super::{Checked, Machine, Op, World, start};
 use crate::server::{Answer, Request};
+use crate::wish::{Said, Wish, owner, slot};
 
 impl World {
     pub(super) fn op_answered(
         &mut self,
-        at: usize,
+        (at, attempt): (usize, u32),
         node: NodeId,
         command: Command,
         answer: Result<Answer, Failure>,
     ) -> Checked {
         let now = start();
         let op = &mut self.ops[at];
-        let owner = answer.map(|answer| match answer {
-            Answer::Owner(reply) => reply,
-            _ => OwnerReply::Gone,
-        });
         match &mut op.machine {
-            Machine::Acquire(acquire) => {
-                let reply = match (command, answer) {
-                    (_, Ok(Answer::Acquire(reply))) => {
-                        self.proposals[op.client].on_reply(&self.names[op.name], &reply);
-                        Reply::Acquire(Ok(reply))
-                    }
-                    (_, Ok(Answer::Promote(reply))) => Reply::Promote(Ok(reply)),
-                    (Command::Acquire { .. }, Err(failure)) => Reply::Acquire(Err(failure)),
-                    (Command::Promote { .. }, Err(failure)) => Reply::Promote(Err(failure)),
-                    _ => Reply::Release(owner),
-                };
-                let step = acquire.on_reply(node, reply, now);
-                self.acquire_step(at, step)
+            Machine::Wish(wish) => {
+                let proposals = &mut self.proposals[op.client];
+                let said = wish.answered(node, (command, attempt, now), answer, proposals, now);
+                self.wish_said(at, said)
             }
             Machine::Extend(extend) => {
-                let step = extend.on_reply(node, owner, now);
+                let step = extend.on_reply(node, owner(answer), now);
                 self.plain_step(at, step);
                 Ok(())
             }
             Machine::Release(release) => {
-                let step = release.on_reply(node, owner, now);
+                let step = release.on_reply(node, owner(answer), now);
                 self.plain_step(at, step);
                 Ok(())
             }
         }
     }
 
-    pub(super) fn acquire_step(
-        &mut self,
-        at: usize,
-        step: Step<Command, AcquireOutcome>,
-    ) -> Checked {
+    pub(super) fn pushed(&mut self, at: usize, node: NodeId, push: Push) -> Checked {
         let op = &mut self.ops[at];
-        op.promoted |= matches!(step.send, Some((Command::Promote { .. }, _)));
-        let Op { client, name, .. } = *op;
-        let (asked, promoted) = (op.asked, op.promoted);
-        self.send(Sender::Op(at), step.send);
-        let Some(outcome) = step.outcome else {
+        let Machine::Wish(wish) = &mut op.machine else {
             return Ok(());
         };
-        self.log.line(format_args!("op {at} {outcome:?}"));
-        if self.busy[client] == Some(at) {
+        let said = wish.pushed(node, push, &mut self.proposals[op.client], start());
+        self.wish_said(at, said)
+    }
+
+    fn wish_said(&mut self, at: usize, said: Said) -> Checked {
+        self.send(at, said.send);
+        let Op { client, name, .. } = self.ops[at];
+        if let Some(outcome) = said.outcome {
+            self.log.line(format_args!("op {at} {outcome:?}"));
+        }
+        let queued = matches!(said.outcome, Some(AcquireOutcome::Queued { .. }));
+        if (said.won.is_some() || (said.outcome.is_some() && !queued))
+            && self.busy[client] == Some(at)
+        {
             self.busy[client] = None;
         }
-        if let AcquireOutcome::Granted { token, .. } = outcome {
-            self.grants += 1;
-            self.at_once += u64::from(!promoted);
-            self.leases[client] = Some(at);
-            self.proposals[client].note(&self.names[name], token);
-            self.tokens[name].granted(asked, self.step, token)?;
+        let Some(won) = said.won else {
+            return Ok(());
+        };
+        self.log.line(format_args!("op {at} {won:?}"));
+        self.grants += 1;
+        self.handed += u64::from(won.handed);
+        if let Machine::Wish(wish) = &self.ops[at].machine {
+            self.at_once += u64::from(!wish.promoted);
         }
-        Ok(())
+        self.leases[client] = Some(at);
+        self.proposals[client].note(&self.names[name], won.token);
+        let began = self.began(at, won.token, won.on);
+        self.tokens[name].granted(began, self.step, won.token)
+    }
+
+    /// When the first of these nodes came to have this counter. All that was decided
+    /// before must have smaller tokens, however long ago the client asked.
+    fn began(&self, at: usize, token: Token, on: NodeSet) -> u64 {
+        let Op {
+            nonce, name, asked, ..
+        } = self.ops[at];
+        let counted = |node: NodeId| self.counted.get(&(name, node.index(), nonce, token));
+        let began = on.iter().map(|node| counted(node).copied().unwrap_or(asked));
+        began.min().unwrap_or(asked)
     }
 
     pub(super) fn plain_step<O: std::fmt::Debug>(&mut self, at: usize, step: Step<Command, O>) {
-        self.send(Sender::Op(at), step.send);
+        self.send(at, step.send);
         if let Some(outcome) = step.outcome {
             self.log.line(format_args!("op {at} {outcome:?}"));
             let client = self.ops[at].client;
@@ -91,25 +98,30 @@ impl World {
         }
     }
 
-    pub(super) fn send(&mut self, sender: Sender, send: Option<(Command, NodeSet)>) {
-        let (Some((command, to)), Sender::Op(at)) = (send, sender) else {
+    fn send(&mut self, at: usize, send: Option<(Command, NodeSet)>) {
+        let Some((command, to)) = send else {
             return;
+        };
+        let attempt = match &self.ops[at].machine {
+            Machine::Wish(wish) => wish.attempt,
+            _ => 0,
         };
         let request = Request::Lock {
             name: self.names[self.ops[at].name].clone(),
             nonce: self.ops[at].nonce,
             command,
         };
-        self.post(sender, request, to);
+        self.post(super::Sender::Op(at, attempt), request, to);
     }
 
     /// One client does something.
     pub(super) fn client(&mut self) -> Checked {
         let client = self.rng.usize(0..self.setup.clients);
         if let Some(at) = self.busy[client] {
-            return match self.rng.u8(0..8) {
-                0 => self.give_up(at),
-                1 => self.cancel(at),
+            return match self.rng.u8(0..16) {
+                0 | 1 => self.give_up(at),
+                2 => self.leave(client, at),
+                3..9 => self.again(at),
                 _ => Ok(()),
             };
         }
@@ -129,67 +141,112 @@ impl World {
             true => all,
             false => NodeSet::first(self.quorum.size()),
         };
+        let mode = self.kinds[name].mode(&mut self.rng);
         let plan = Plan {
             quorum: self.quorum,
             ttl: Ttl::MAX,
-            hold: Ttl::MAX.get(),
-            proposal: self.proposals[client].propose(&self.names[name]),
+            nonce: Nonce::from_bytes(self.id()),
+            ask: Ask {
+                mode,
+                slot: slot(mode, &mut self.rng),
+                hold: Ttl::MAX.get(),
+                line: (self.rng.u8(0..4) > 0).then_some(Ttl::MAX.get()),
+                proposal: Token::NONE,
+            },
             first,
             hedge_after: Duration::from_millis(1),
             skip: NodeSet::EMPTY,
             patience: Duration::from_secs(1),
         };
-        let (acquire, step) = Acquire::start(plan, start());
+        let lock = self.names[name].clone();
+        let (wish, said) = Wish::new(plan, lock, &self.proposals[client], start());
         self.log.line(format_args!(
-            "client {client} wants {name}: {:?}",
-            step.send
+            "client {client} wants {name} ({mode}): {:?}",
+            said.send
         ));
-        let at = self.begin(client, name, None, Machine::Acquire(acquire));
-        self.acquire_step(at, step)
+        let at = self.begin(client, name, plan.nonce, Machine::Wish(wish));
+        self.wishes.insert(plan.nonce, at);
+        self.wish_said(at, said)
+    }
+
+    /// Waits, and asks again.
+    pub(super) fn again(&mut self, at: usize) -> Checked {
+        let op = &mut self.ops[at];
+        let Machine::Wish(wish) = &mut op.machine else {
+            return Ok(());
+        };
+        if !wish.in_line() {
+            return Ok(());
+        }
+        let other = match self.rng.bool() {
+            true => slot(wish.mode(), &mut self.rng),
+            false => wish.slot(),
+        };
+        let slot = wish.called.unwrap_or(other);
+        let said = wish.again(slot, &self.proposals[op.client], start());
+        self.log.line(format_args!("op {at} again: {:?}", said.send));
+        self.wish_said(at, said)
+    }
+
+    /// The caller goes away.
+    fn leave(&mut self, client: usize, at: usize) -> Checked {
+        let op = &mut self.ops[at];
+        let Machine::Wish(wish) = &mut op.machine else {
+            return Ok(());
+        };
+        if wish.in_line() {
+            wish.end();
+            self.log.line(format_args!("op {at} leaves"));
+            self.release(client, at);
+            return Ok(());
+        }
+        let said = wish.cancel(start());
+        self.wish_said(at, said)
     }
 
     pub(super) fn release(&mut self, client: usize, lease: usize) {
-        self.leases[client] = None;
+        if self.leases[client] == Some(lease) {
+            self.leases[client] = None;
+        }
         let (name, nonce) = (self.ops[lease].name, self.ops[lease].nonce);
-        let patience = Duration::from_secs(1);
-        let hold = Ttl::MAX.get();
-        let (release, step) =
-            Release::start(self.quorum, self.quorum.all(), hold, patience, start());
-        let at = self.begin(client, name, Some(nonce), Machine::Release(release));
+        let (release, step) = Release::start(
+            self.quorum,
+            self.quorum.all(),
+            Ttl::MAX.get(),
+            Duration::from_millis(1),
+            Duration::from_secs(1),
+            start(),
+        );
+        let at = self.begin(client, name, nonce, Machine::Release(release));
         self.plain_step(at, step);
     }
 
     pub(super) fn extend(&mut self, client: usize, lease: usize) {
         let (name, nonce) = (self.ops[lease].name, self.ops[lease].nonce);
-        let deadline = Deadline::of(start(), Ttl::MAX);
+        let slot = match &self.ops[lease].machine {
+            Machine::Wish(wish) => wish.slot(),
+            _ => 0,
+        };
         let (extend, step) = Extend::start(
             self.quorum,
             self.quorum.all(),
             Ttl::MAX,
-            Ttl::MAX.get(),
-            deadline,
+            (slot, Ttl::MAX.get()),
+            Deadline::of(start(), Ttl::MAX),
             Duration::from_secs(1),
             start(),
         );
-        let at = self.begin(client, name, Some(nonce), Machine::Extend(extend));
+        let at = self.begin(client, name, nonce, Machine::Extend(extend));
         self.plain_step(at, step);
     }
 
-    pub(super) fn begin(
-        &mut self,
-        client: usize,
-        name: usize,
-        nonce: Option<Nonce>,
-        m: Machine,
-    ) -> usize {
-        let nonce = nonce.unwrap_or_else(|| Nonce::from_bytes(self.id()));
+    fn begin(&mut self, client: usize, name: usize, nonce: Nonce, machine: Machine) -> usize {
         self.ops.push(Op {
             client,
             name,
             nonce,
             asked: self.step,
-            promoted: false,
-            machine: m,
+            machine,
         });
         let at = self.ops.len() - 1;
         self.busy[client] = Some(at);
@@ -197,15 +254,15 @@ impl World {
     }
 
     /// The client's patience ends, or an answer is late: its clock says so.
-    pub(super) fn give_up(&mut self, at: usize) -> Checked {
+    fn give_up(&mut self, at: usize) -> Checked {
         let late = start().saturating_add(match self.rng.bool() {
             true => Duration::from_secs(1),
             false => Duration::from_millis(1),
         });
         match &mut self.ops[at].machine {
-            Machine::Acquire(acquire) => {
-                let step = acquire.on_tick(late);
-                self.acquire_step(at, step)
+            Machine::Wish(wish) => {
+                let said = wish.tick(late);
+                self.wish_said(at, said)
             }
             Machine::Extend(extend) => {
                 let step = extend.on_tick(late);
@@ -217,16 +274,6 @@ impl World {
                 self.plain_step(at, step);
                 Ok(())
             }
-        }
-    }
-
-    pub(super) fn cancel(&mut self, at: usize) -> Checked {
-        match &mut self.ops[at].machine {
-            Machine::Acquire(acquire) => {
-                let step = acquire.cancel(start());
-                self.acquire_step(at, step)
-            }
-            _ => Ok(()),
         }
     }
 }

@@ -1,27 +1,29 @@
 //! No clock at all: the adversary of C1.
 //!
 //! Events are drawn from a bag: deliver any message, lose it, double it; let any
-//! key or counter run out; crash, flush or set back any node; let any client ask,
-//! give up, go away, extend, release. No client's clock ever moves, so each
+//! key or place run out; crash, flush or set back any node; let any client ask,
+//! wait, ask again, give up, go away, extend, release. No client's clock ever moves, so each
 //! believes in whatever it was granted for ever. Only a node's own date moves, and
 //! only forwards, as a new era demands.
 
 mod clients;
 mod nodes;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
 use leasehold_core::quorum::{
-    Acquire, DEFAULT_RETENTION, Data, Extend, Failure, Join, Node, NodeId, NodeSet, Proposals,
+    AcquireReply, Data, Extend, Failure, Join, Node, NodeId, NodeSet, PromoteReply, Proposals, Push,
     Quorum, Release, RunId,
 };
-use leasehold_core::{Instant, LockName, Nonce, StoreTime};
+use leasehold_core::{Instant, LockName, Nonce, StoreTime, Token};
 
 use crate::Run;
 use crate::invariants::tokens::Tokens;
 use crate::log::Log;
-use crate::server::{Answer, Request, execute};
+use crate::server::{Answer, Pushes, Request, execute};
+use crate::wish::{Kind, Wish};
 
 /// A date that no key reaches, and that satisfies every quarantine.
 const LATER: Duration = Duration::from_secs(40 * 24 * 60 * 60);
@@ -68,6 +70,8 @@ pub fn run(setup: Setup, seed: u64, keep_log: bool) -> Run {
         broken,
         digest,
         grants: world.grants,
+        handed: world.handed,
+        longest_wait: 0,
         at_once: world.at_once,
         rejoined: world.rejoined,
         lines,
@@ -76,7 +80,8 @@ pub fn run(setup: Setup, seed: u64, keep_log: bool) -> Run {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sender {
-    Op(usize),
+    /// An operation, and which attempt of it.
+    Op(usize, u32),
     /// The node it is for, and which join of it.
     Join(usize, u64),
 }
@@ -87,15 +92,21 @@ struct Message {
     node: usize,
     /// What the connection read when it was made.
     run_id: RunId,
-    request: Request,
-    /// On its way back, if there.
-    answer: Option<Result<Answer, Failure>>,
+    what: What,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Ask(Request),
+    Answer(Request, Result<Answer, Failure>),
+    /// What a waiter is told unasked.
+    Push(Push),
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "most are acquires")]
+#[expect(clippy::large_enum_variant, reason = "most are wishes")]
 enum Machine {
-    Acquire(Acquire),
+    Wish(Wish),
     Extend(Extend),
     Release(Release),
 }
@@ -106,7 +117,6 @@ struct Op {
     name: usize,
     nonce: Nonce,
     asked: u64,
-    promoted: bool,
     machine: Machine,
 }
 
@@ -117,7 +127,7 @@ struct Weights {
     lose: u32,
     double: u32,
     expire: u32,
-    forget: u32,
+    drop_out: u32,
     crash: u32,
     join: u32,
     client: u32,
@@ -136,6 +146,7 @@ struct World {
     slow: Option<usize>,
     quorum: Quorum,
     names: Vec<LockName>,
+    kinds: Vec<Kind>,
     nodes: Vec<Node>,
     snapshots: Vec<Data>,
     joins: Vec<Option<(u64, Join)>>,
@@ -148,7 +159,12 @@ struct World {
     tokens: Vec<Tokens>,
     ids: u64,
     step: u64,
+    /// Who waits, by nonce.
+    wishes: BTreeMap<Nonce, usize>,
+    /// When a node came to have a counter for a grant.
+    counted: BTreeMap<(usize, usize, Nonce, Token), u64>,
     grants: u64,
+    handed: u64,
     at_once: u64,
     rejoined: u64,
 }
@@ -163,10 +179,10 @@ impl World {
             lose: [0, 1, 4][rng.usize(0..3)],
             double: [0, 0, 2][rng.usize(0..3)],
             expire: [1, 4, 10][rng.usize(0..3)],
-            forget: [0, 1][rng.usize(0..2)],
+            drop_out: [0, 1, 4][rng.usize(0..3)],
             crash: [0, 1, 2, 4][rng.usize(0..4)],
             join: 20,
-            client: 12,
+            client: 16,
         };
         let names: Vec<_> = (0..setup.names)
             .filter_map(|i| LockName::new(format!("lock-{i}")).ok())
@@ -175,7 +191,6 @@ impl World {
         let slow = rng.bool().then(|| rng.usize(0..setup.clients));
         let victim = (rng.u8(0..3) == 0).then(|| rng.usize(0..setup.nodes));
         let mut world = Self {
-            rng,
             log: Log::new(keep_log),
             setup,
             weights,
@@ -183,6 +198,7 @@ impl World {
             victim,
             slow,
             quorum: Quorum::of(setup.nodes).expect("1 to 9 nodes"),
+            kinds: names.iter().map(|_| Kind::draw(&mut rng)).collect(),
             names,
             nodes: Vec::new(),
             snapshots: vec![Data::default(); setup.nodes],
@@ -191,17 +207,21 @@ impl World {
             ops: Vec::new(),
             busy: vec![None; setup.clients],
             leases: vec![None; setup.clients],
-            proposals: vec![Proposals::new(4); setup.clients],
+            proposals: vec![Proposals::default(); setup.clients],
             tokens: (0..setup.names).map(|_| Tokens::default()).collect(),
             ids: 0,
             step: 0,
+            wishes: BTreeMap::new(),
+            counted: BTreeMap::new(),
             grants: 0,
+            handed: 0,
             at_once: 0,
             rejoined: 0,
+            rng,
         };
         for _ in 0..setup.nodes {
             let run_id = world.run_id();
-            let node = Node::start(run_id, Data::default(), DEFAULT_RETENTION, world.now());
+            let node = Node::start(run_id, Data::default(), world.now());
             world.nodes.push(node);
         }
         world
@@ -227,7 +247,7 @@ impl World {
         self.step += 1;
         let w = self.weights;
         let kinds = [
-            w.deliver, w.lose, w.double, w.expire, w.forget, w.crash, w.join, w.client,
+            w.deliver, w.lose, w.double, w.expire, w.drop_out, w.crash, w.join, w.client,
         ];
         let mut drawn = self.rng.u32(0..kinds.iter().sum());
         let kind = kinds.iter().position(|&weight| {
@@ -265,8 +285,7 @@ impl World {
                 Ok(())
             }
             Some(4) => {
-                self.log.line(format_args!("evict {node} {name}"));
-                self.nodes[node].expire_fence(&self.names[name]);
+                self.drop_out(node, name);
                 Ok(())
             }
             Some(5) => {
@@ -287,7 +306,7 @@ impl World {
             let at = self.rng.usize(0..self.messages.len());
             drawn = Some(at);
             let is_slow = match self.messages[at].sender {
-                Sender::Op(op) => self.slow == Some(self.ops[op].client),
+                Sender::Op(op, _) => self.slow == Some(self.ops[op].client),
                 Sender::Join(..) => false,
             };
             if !is_slow {
@@ -301,41 +320,92 @@ impl World {
     fn lose(&mut self, at: usize) {
         self.log
             .line(format_args!("lose {:?}", self.messages[at].sender));
-        if self.rng.bool() {
-            self.messages[at].answer = Some(Err(Failure::Lost));
-        } else {
-            self.messages.swap_remove(at);
+        let mut message = self.messages.swap_remove(at);
+        if self.rng.bool()
+            && let What::Ask(request) | What::Answer(request, _) = message.what
+        {
+            message.what = What::Answer(request, Err(Failure::Lost));
+            self.messages.push(message);
         }
     }
 
     /// A request is carried out, or an answer arrives.
     fn deliver(&mut self, mut message: Message) -> Checked {
-        match message.answer {
-            Some(answer) => self.answered(&message, answer),
-            None => {
-                let now = match message.request {
-                    Request::Join(_) => self.now().saturating_add(LATER),
-                    Request::Lock { .. } => self.now(),
-                };
-                let node = &mut self.nodes[message.node];
-                // A connection dies with the process at its other end.
-                let answer = if node.run_id() == message.run_id {
-                    Ok(execute(node, message.run_id, &message.request, now)?)
-                } else {
-                    Err(Failure::Lost)
-                };
-                self.log.line(format_args!(
-                    "{} {:?} {answer:?}",
-                    message.node, message.request
-                ));
-                message.answer = Some(answer);
-                self.messages.push(message);
-                Ok(())
+        let request = match message.what {
+            What::Answer(ref request, answer) => {
+                return self.answered(&message, request, answer);
             }
+            What::Push(push) => {
+                let Sender::Op(op, _) = message.sender else {
+                    return Ok(());
+                };
+                let node = NodeId::new(message.node).expect("a node");
+                self.log.line(format_args!("op {op} hears {node}: {push:?}"));
+                return self.pushed(op, node, push);
+            }
+            What::Ask(request) => request,
+        };
+        let now = match request {
+            Request::Join(_) => self.now().saturating_add(LATER),
+            Request::Lock { .. } => self.now(),
+        };
+        let node = &mut self.nodes[message.node];
+        // A connection dies with the process at its other end.
+        let answer = if node.run_id() == message.run_id {
+            let (answer, pushes) = execute(node, message.run_id, &request, now)?;
+            self.count(message.node, &request, &answer);
+            self.push(message.node, pushes);
+            Ok(answer)
+        } else {
+            Err(Failure::Lost)
+        };
+        self.log
+            .line(format_args!("{} {request:?} {answer:?}", message.node));
+        message.what = What::Answer(request, answer);
+        self.messages.push(message);
+        Ok(())
+    }
+
+    /// Notes when a counter was first had.
+    fn count(&mut self, node: usize, request: &Request, answer: &Answer) {
+        let counter = match answer {
+            Answer::Acquire(AcquireReply::Granted { counter }) => *counter,
+            Answer::Promote(PromoteReply::At(counter)) => *counter,
+            _ => return,
+        };
+        if let Request::Lock { nonce, .. } = request
+            && let Some(&op) = self.wishes.get(nonce)
+        {
+            let key = (self.ops[op].name, node, *nonce, counter);
+            self.counted.entry(key).or_insert(self.step);
         }
     }
 
-    fn answered(&mut self, message: &Message, answer: Result<Answer, Failure>) -> Checked {
+    fn push(&mut self, node: usize, pushes: Pushes) {
+        for (_, nonce, push) in pushes {
+            let Some(&op) = self.wishes.get(&nonce) else {
+                continue;
+            };
+            if let Push::Handed { counter } = push {
+                let key = (self.ops[op].name, node, nonce, counter);
+                self.counted.entry(key).or_insert(self.step);
+            }
+            self.log.line(format_args!("{node} tells op {op} {push:?}"));
+            self.messages.push(Message {
+                sender: Sender::Op(op, 0),
+                node,
+                run_id: self.nodes[node].run_id(),
+                what: What::Push(push),
+            });
+        }
+    }
+
+    fn answered(
+        &mut self,
+        message: &Message,
+        request: &Request,
+        answer: Result<Answer, Failure>,
+    ) -> Checked {
         let node = NodeId::new(message.node).expect("a node");
         self.log.line(format_args!(
             "{:?} hears {node}: {answer:?}",
@@ -355,11 +425,11 @@ impl World {
                 self.joined(joining, id, step);
                 Ok(())
             }
-            Sender::Op(op) => {
-                let Request::Lock { command, .. } = message.request else {
+            Sender::Op(op, attempt) => {
+                let Request::Lock { command, .. } = *request else {
                     return Ok(());
                 };
-                self.op_answered(op, node, command, answer)
+                self.op_answered((op, attempt), node, command, answer)
             }
         }
     }
@@ -370,8 +440,7 @@ impl World {
                 sender,
                 node: node.index(),
                 run_id: self.nodes[node.index()].run_id(),
-                request: request.clone(),
-                answer: None,
+                what: What::Ask(request.clone()),
             });
         }
     }

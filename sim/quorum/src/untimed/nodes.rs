@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_core::quorum::{
-    DEFAULT_RETENTION, Data, Join, JoinCommand, JoinEvent, JoinPlan, JoinReply, Node, NodeId, Step,
+    Data, Join, JoinCommand, JoinEvent, JoinPlan, JoinReply, Node, NodeId, Step,
 };
 use leasehold_core::{Nonce, Ttl};
 
@@ -25,8 +25,21 @@ impl World {
                     _ => Data::default(),
                 };
                 let run_id = self.run_id();
-                self.nodes[node] = Node::start(run_id, data, DEFAULT_RETENTION, now);
+                self.nodes[node] = Node::start(run_id, data, now);
             }
+        }
+    }
+
+    /// A waiter's place runs out.
+    pub(super) fn drop_out(&mut self, node: usize, name: usize) {
+        let waiting = self.nodes[node]
+            .status(&self.names[name], self.now())
+            .waiting;
+        if !waiting.is_empty() {
+            let nonce = waiting[self.rng.usize(0..waiting.len())];
+            self.log
+                .line(format_args!("{node} drops {nonce} out of the line"));
+            self.nodes[node].expire_place(&self.names[name], nonce);
         }
     }
 

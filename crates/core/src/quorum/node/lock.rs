@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::mutation::{Mutation, made};
 use super::super::{Holder, Push};
 use crate::{Mode, Nonce, StoreTime, Token};
 
@@ -35,7 +36,7 @@ enum Value {
 pub(super) struct Grant {
     pub(super) nonce: Nonce,
     mode: Mode,
-    slot: u32,
+    pub(super) slot: u32,
     /// No two grants of a lock on one node ever have the same.
     pub(super) counter: Token,
     pub(super) ends: StoreTime,
@@ -100,6 +101,20 @@ impl Lock {
         self.grants.iter_mut().find(|grant| grant.nonce == nonce)
     }
 
+    /// Ends a grant of another permit than this one, if the request knows of it.
+    /// Whether there may be one of this permit.
+    pub(super) fn change(&mut self, nonce: Nonce, slot: u32, proposal: Token) -> bool {
+        match self.of(nonce).map(|grant| (grant.slot, grant.counter)) {
+            Some((other, counter)) if other != slot => {
+                if proposal > counter {
+                    self.remove(nonce);
+                }
+                false
+            }
+            _ => true,
+        }
+    }
+
     /// Whether this one may have it now, and else why not.
     pub(super) fn admits(&self, nonce: Nonce, mode: Mode, slot: u32) -> Result<(), Bar> {
         let others = self.line.iter().filter(|waiter| waiter.nonce != nonce);
@@ -121,7 +136,7 @@ impl Lock {
             Mode::Exclusive => ahead.is_empty(),
             Mode::Shared => alike,
             // Whoever comes first will want what is free.
-            Mode::Permit(n) => alike && self.grants.len() + ahead.len() < n.get() as usize,
+            Mode::Permit(n) => alike && slot < n.get() && self.grants.len() + ahead.len() < n.get() as usize,
         };
         match admitted && self.has_room(mode, slot) {
             true => Ok(()),
@@ -140,8 +155,9 @@ impl Lock {
             && self.grants.iter().all(|grant| grant.mode == mode)
             && match mode {
                 Mode::Permit(n) => {
+                    let free = || self.grants.iter().all(|grant| grant.slot != slot);
                     self.grants.len() < n.get() as usize
-                        && self.grants.iter().all(|grant| grant.slot != slot)
+                        && (made(Mutation::PermitsCountedPerNode) || free())
                 }
                 _ => true,
             }
@@ -338,8 +354,8 @@ impl Lock {
             .collect()
     }
 
-    /// Who is in the way, and for how long.
-    pub(super) fn in_the_way(&self, now: StoreTime) -> (Holder, Duration) {
+    /// Who is in the way of this, and for how long.
+    pub(super) fn in_the_way(&self, mode: Mode, slot: u32, now: StoreTime) -> (Holder, Duration) {
         let Some(key) = self.key else {
             return (Holder::Nobody, Duration::ZERO);
         };
@@ -349,12 +365,15 @@ impl Lock {
                 (Holder::Foreign(hash(nonce)), left(key.ends))
             }
             Value::One(nonce) => (Holder::Lease(nonce), left(key.ends)),
-            // A permit is free as soon as the first of them is.
             Value::Several => {
                 let permits = |grant: &&Grant| matches!(grant.mode, Mode::Permit(_));
                 let permits = self.grants.iter().filter(permits);
+                // A permit is free as soon as the first of them is.
                 let first = permits.map(|grant| grant.ends).min();
-                (Holder::Several, left(first.unwrap_or(key.ends)))
+                let same = |grant: &&Grant| grant.mode != mode || grant.slot == slot;
+                let holder = self.grants.iter().filter(same).map(|grant| grant.nonce).min();
+                let holder = holder.map_or(Holder::Nobody, |first| Holder::Several { first });
+                (holder, left(first.unwrap_or(key.ends)))
             }
         }
     }

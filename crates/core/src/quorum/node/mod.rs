@@ -87,9 +87,15 @@ impl Record {
         Some(counter)
     }
 
-    fn raise(&mut self, name: &LockName, to: Token) {
-        let counter = self.counter(name).max(to);
+    /// The counter of a grant that is to have at least `to`: its own, or one that
+    /// nobody had. One below the floor came back from before the node forgot.
+    fn renumber(&mut self, name: &LockName, own: Token, to: Token) -> Token {
+        if own >= to && own > self.floor {
+            return own;
+        }
+        let counter = self.counter(name).saturating_add(1).max(to);
         self.counters.insert(counter_of(name), counter);
+        counter
     }
 }
 
@@ -127,9 +133,12 @@ impl Node {
     /// Takes the lock, if it is free and nobody comes first, and counts; else a
     /// place in its line, if one is asked for.
     ///
-    /// A grant that is ours already is answered as such: that is how an unknown
-    /// outcome is settled, and how a handover is claimed. Its end is never brought
-    /// forward, since the holder may rely on an earlier, longer answer.
+    /// A grant that is ours already is answered as such, raised to the proposal:
+    /// that is how an unknown outcome is settled, and how a handover is claimed. Its
+    /// end is never brought forward, since the holder may rely on an earlier, longer
+    /// answer. A grant of another permit is given up for this one, but only to a
+    /// request that knows of it, which its proposal shows: one that was held up on a
+    /// broken connection must not take a permit that is relied on.
     pub fn acquire(
         &mut self,
         run_id: RunId,
@@ -149,10 +158,18 @@ impl Node {
         let lock = self.data.locks.entry(name.clone()).or_default();
         lock.settle(now);
         let ends = now.saturating_add(ask.hold);
-        if lock.extend(nonce, ends, false) {
-            let counter = lock.of(nonce).map(|grant| grant.counter);
-            let counter = counter.unwrap_or_default();
+        if lock.change(nonce, ask.slot, ask.proposal) && lock.extend(nonce, ends, false) {
+            let Some(grant) = lock.of(nonce) else {
+                return AcquireReply::Exhausted;
+            };
+            let counter = record.renumber(name, grant.counter, ask.proposal);
+            grant.counter = counter;
             return AcquireReply::Granted { counter };
+        }
+        if lock.of(nonce).is_some() {
+            // Another permit than ours, by a request that is older than ours is.
+            let (holder, free_in) = lock.in_the_way(ask.mode, ask.slot, now);
+            return AcquireReply::Busy { free_in, holder };
         }
         match lock.admits(nonce, ask.mode, ask.slot) {
             Ok(()) => {
@@ -171,7 +188,10 @@ impl Node {
         });
         // Whoever had it may have run out, with nobody to hand over.
         let told = lock.hand_over(|| record.count(name, Token::NONE));
-        let told = told.into_iter().filter(|(_, push)| matches!(push, Push::Handed { .. }));
+        // Whoever asks may have asked for a permit that is taken while one is free.
+        let told = told
+            .into_iter()
+            .filter(|&(of, push)| of == nonce || matches!(push, Push::Handed { .. }));
         self.pushes
             .extend(told.map(|(nonce, push)| (name.clone(), nonce, push)));
         if let Some(grant) = lock.of(nonce) {
@@ -179,7 +199,7 @@ impl Node {
             let counter = grant.counter;
             return AcquireReply::Granted { counter };
         }
-        let (holder, free_in) = lock.in_the_way(now);
+        let (holder, free_in) = lock.in_the_way(ask.mode, ask.slot, now);
         match queued {
             Some((place, ahead)) => AcquireReply::Queued {
                 place,
@@ -207,22 +227,15 @@ impl Node {
         let Some(record) = joined(&mut self.data.record, run_id) else {
             return PromoteReply::NotJoined;
         };
-        let last = record.counter(name);
-        let Some(grant) = self.settled(name, now).and_then(|lock| lock.of(nonce)) else {
+        let Some(lock) = self.data.locks.get_mut(name) else {
             return PromoteReply::Gone;
         };
-        if grant.counter >= to {
-            return PromoteReply::At(grant.counter);
-        }
-        let to = match to > last {
-            true => to,
-            false => last.saturating_add(1),
+        lock.settle(now);
+        let Some(grant) = lock.of(nonce) else {
+            return PromoteReply::Gone;
         };
-        grant.counter = to;
-        if let Some(record) = &mut self.data.record {
-            record.raise(name, to);
-        }
-        PromoteReply::At(to)
+        grant.counter = record.renumber(name, grant.counter, to);
+        PromoteReply::At(grant.counter)
     }
 
     /// Moves our place in the line.
@@ -233,19 +246,20 @@ impl Node {
     }
 
     /// Gives up our grant for a place in the line, in favour of `to` if that one
-    /// waits here.
+    /// waits here; unless the grant has a greater counter than `up_to`.
     pub fn step_back(
         &mut self,
         run_id: RunId,
         name: &LockName,
         nonce: Nonce,
-        (to, place, line): (Nonce, u64, Duration),
+        (to, up_to, place, line): (Nonce, Token, u64, Duration),
         now: StoreTime,
     ) {
         let Some(lock) = self.settled(name, now) else {
             return;
         };
-        if lock.step_back(nonce, place, now.saturating_add(line)) {
+        let known = lock.of(nonce).is_some_and(|grant| grant.counter <= up_to);
+        if known && lock.step_back(nonce, place, now.saturating_add(line)) {
             lock.prefer(to);
             self.pass_on(run_id, name);
         }
@@ -260,7 +274,7 @@ impl Node {
         &mut self,
         name: &LockName,
         nonce: Nonce,
-        hold: Duration,
+        (slot, hold): (u32, Duration),
         now: StoreTime,
     ) -> OwnerReply {
         let ends = now.saturating_add(hold);
@@ -270,7 +284,8 @@ impl Node {
         if creates && lock.is_empty() {
             lock.grant(nonce, crate::Mode::Exclusive, 0, Token::NONE, ends);
         }
-        match lock.extend(nonce, ends, made(Mutation::ExtendShortens)) {
+        let ours = lock.of(nonce).is_some_and(|grant| grant.slot == slot);
+        match ours && lock.extend(nonce, ends, made(Mutation::ExtendShortens)) {
             true => OwnerReply::Done,
             false => OwnerReply::Gone,
         }
@@ -305,7 +320,9 @@ impl Node {
         let Some(lock) = self.data.locks.get_mut(name) else {
             return;
         };
-        let told = match joined(&mut self.data.record, run_id) {
+        let unjoined = made(Mutation::HandoverFromNotJoined);
+        let record = self.data.record.as_mut();
+        let told = match record.filter(|record| unjoined || record.joined == run_id) {
             Some(record) => lock.hand_over(|| record.count(name, Token::NONE)),
             None => lock.call_first(),
         };

@@ -81,6 +81,7 @@ impl Lock {
             by: "operator".into(),
             reason: "stuck".into(),
             unix_seconds: 7,
+            force: false,
         };
         self.step(None, |record, view| Ok(record.break_lock(&request, view)))
             .unwrap()
