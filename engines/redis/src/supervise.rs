@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use leasehold_core::quorum::Care;
-use redis::cmd;
 use tokio::select;
 use tokio::task::spawn_local;
 
@@ -15,6 +14,7 @@ use crate::fail::Trouble;
 use crate::hub::Hub;
 use crate::join;
 use crate::node::Node;
+use crate::scripts::Packed;
 
 /// Connects, and connects again, for as long as the engine is open.
 pub(crate) async fn supervise(hub: Rc<Hub>, node: Rc<Node>) {
@@ -23,7 +23,7 @@ pub(crate) async fn supervise(hub: Rc<Hub>, node: Rc<Node>) {
         let care = node.health.borrow_mut().on_tick(clock::now());
         match care {
             Care::None => {}
-            Care::Probe => node.send(cmd("PING"), |_, _| ()),
+            Care::Probe => node.send(Packed::of(&["PING"]), |_, _| ()),
             Care::Connect => {
                 if node.live().is_some() {
                     tracing::warn!(node = %node.name, "a Redis server has stopped answering; connecting anew");
@@ -50,12 +50,11 @@ async fn connect_once(hub: Rc<Hub>, node: Rc<Node>) {
     let pushes = hub.pushes.clone();
     let id = node.id;
     let pushed = move |info| {
-        let _ = pushes.send((id, generation, info));
+        let _ = pushes.send((id, info));
     };
-    let client = &hub.clients[node.id.index()];
-    match connect(client, hub.options.timeout, pushed).await {
-        Ok((connection, run_id)) => {
-            node.install(connection, run_id, generation);
+    match connect(&hub.options, hub.tls.as_ref(), node.id).await {
+        Ok((wired, run_id)) => {
+            node.install(wired, run_id, generation, pushed);
             hub.wakes.subscribe_all(&node);
             spawn_local(join::keep_joined(hub, node, generation));
         }

@@ -12,7 +12,6 @@ use redis::{PushKind, Value};
 use tokio::task::spawn_local;
 
 use crate::clock;
-use crate::fail::{Kind, Trouble};
 use crate::hub::{Hub, Push};
 use crate::node::Node;
 
@@ -69,7 +68,7 @@ impl Wakes {
             },
         );
         for node in nodes {
-            subscribe(node, channel.to_owned());
+            node.subscribe(channel);
         }
     }
 
@@ -86,7 +85,7 @@ impl Wakes {
     /// A connection stands anew: what was published meanwhile is not known.
     pub(crate) fn subscribe_all(&self, node: &Rc<Node>) {
         for channel in self.channels.borrow().keys() {
-            subscribe(node, channel.clone());
+            node.subscribe(channel);
         }
         self.board.hint_all();
     }
@@ -98,7 +97,7 @@ impl Wakes {
             let keep = !known.waiters.is_empty() || now.saturating_since(known.idle_since) < LINGER;
             if !keep {
                 for node in nodes {
-                    unsubscribe(node, channel.clone());
+                    node.unsubscribe(channel);
                 }
             }
             keep
@@ -132,63 +131,24 @@ impl Wakes {
 }
 
 /// Deals with what a server says unasked.
-pub(crate) fn pushed(hub: &Rc<Hub>, (id, generation, push): Push) {
-    match (push.kind, &push.data[..]) {
-        (PushKind::Disconnection, _) => {
-            let why = Trouble::new(
-                Kind::Silent,
-                "the connection broke",
-                "see that the server runs and can be reached",
-            );
-            hub.node(id).broke(generation, why);
-        }
-        (PushKind::Message, [Value::BulkString(channel), Value::BulkString(what), ..]) => {
-            let Ok(channel) = std::str::from_utf8(channel) else {
-                return;
-            };
-            let (enough, first) = hub.wakes.published(channel, what, id);
-            if enough {
-                hub.wakes.wake(channel);
-            } else if first {
-                // A quorum may never tell: one that was released on fewer.
-                let (hub, channel) = (Rc::clone(hub), channel.to_owned());
-                spawn_local(async move {
-                    tokio::time::sleep(REST).await;
-                    hub.wakes.wake(&channel);
-                });
-            }
-        }
-        _ => {}
-    }
-}
-
-fn subscribe(node: &Rc<Node>, channel: String) {
-    let Some(mut live) = node.live() else {
+pub(crate) fn pushed(hub: &Rc<Hub>, (id, push): Push) {
+    let (PushKind::Message, [Value::BulkString(channel), Value::BulkString(what), ..]) =
+        (push.kind, &push.data[..])
+    else {
         return;
     };
-    let name = node.name.clone();
-    spawn_local(async move {
-        let gone = live.gone();
-        let done = live.connection.subscribe(channel);
-        tokio::select! {
-            biased;
-            done = done => if let Err(error) = done {
-                tracing::debug!(node = %name, %error, "no wake-ups from a Redis server; waiters poll");
-            },
-            () = gone => {}
-        }
-    });
-}
-
-fn unsubscribe(node: &Rc<Node>, channel: String) {
-    if let Some(mut live) = node.live() {
+    let Ok(channel) = std::str::from_utf8(channel) else {
+        return;
+    };
+    let (enough, first) = hub.wakes.published(channel, what, id);
+    if enough {
+        hub.wakes.wake(channel);
+    } else if first {
+        // A quorum may never tell: one that was released on fewer.
+        let (hub, channel) = (Rc::clone(hub), channel.to_owned());
         spawn_local(async move {
-            let gone = live.gone();
-            tokio::select! {
-                biased;
-                _ = live.connection.unsubscribe(channel) => {}
-                () = gone => {}
-            }
+            tokio::time::sleep(REST).await;
+            hub.wakes.wake(&channel);
         });
     }
 }

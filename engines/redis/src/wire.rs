@@ -8,7 +8,7 @@ use leasehold_core::quorum::{
     NodeSet, PromoteReply, Release, ReleaseOutcome, Reply, Step,
 };
 use leasehold_core::{Error, Instant, LockName, Nonce, Owner};
-use redis::{Pipeline, Value};
+use redis::Value;
 use tokio::select;
 use tokio::sync::mpsc;
 
@@ -18,7 +18,8 @@ use crate::grant::{Grant, tidy};
 use crate::hub::Hub;
 use crate::node::Miss;
 use crate::scripts::{
-    BadReply, Keys, Label, View, decode_acquire, decode_extend, decode_promote, decode_release,
+    BadReply, Keys, Label, Packed, View, decode_acquire, decode_extend, decode_promote,
+    decode_release,
 };
 
 /// A machine, as the wire drives it.
@@ -217,21 +218,18 @@ impl Wire {
 /// An extend or a release for a node without scripts, which has to join: it brings
 /// its script along. Neither votes, so they are harmless there; scripts that do
 /// vote are loaded by joins alone.
-fn with_script(hub: &Hub, keys: &Keys, nonce: Nonce, command: Command) -> Option<Pipeline> {
-    let (code, call) = match command {
-        Command::Extend { hold } => (
-            include_str!("scripts/extend.lua"),
-            hub.scripts.extend(keys, nonce, hold),
-        ),
-        Command::Release => (
-            include_str!("scripts/release.lua"),
-            hub.scripts.release(keys, nonce),
-        ),
+fn with_script(hub: &Hub, keys: &Keys, nonce: Nonce, command: Command) -> Option<Packed> {
+    let code = match command {
+        Command::Extend { .. } => include_str!("scripts/extend.lua"),
+        Command::Release => include_str!("scripts/release.lua"),
         Command::Acquire { .. } | Command::Promote { .. } => return None,
     };
-    let mut commands = Pipeline::new();
-    commands.cmd("SCRIPT").arg("LOAD").arg(code);
-    commands.add_command(call);
+    let call = match command {
+        Command::Extend { hold } => hub.scripts.extend(keys, nonce, hold),
+        _ => hub.scripts.release(keys, nonce),
+    };
+    let mut commands = Packed::of(&["SCRIPT", "LOAD", code]);
+    commands.append(&call);
     Some(commands)
 }
 
