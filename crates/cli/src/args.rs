@@ -30,6 +30,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0     done
+  1, 3  doctor found something: warnings, errors
   2     wrong usage, or a value that is not acceptable
   69    the engine cannot be used
   71    the system lacks something, such as room for a thread
@@ -85,6 +86,7 @@ pub(crate) enum Command {
     Ls(LsArgs),
     Watch(WatchArgs),
     Break(BreakArgs),
+    Doctor(DoctorArgs),
     Engines(EnginesArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
@@ -257,6 +259,36 @@ pub(crate) struct BreakArgs {
     /// End what another kind of client holds as well; stop that client first
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+const DOCTOR_EXIT_CODES: &str = "\
+Exit codes:
+  0   all is well, or there is only something worth knowing
+  1   warnings: a promise is weaker than it could be, or will be
+  3   errors: a promise is not kept, or no lock can be had
+  69  nothing could be looked at";
+
+/// Check the engine as a careful operator would
+///
+/// Says of each server, and of all together, what is as it should be and what is
+/// not, what that means for the promises C1 to C7, and what to do. Works where the
+/// engine cannot be opened. Changes nothing; a few keys that are written to try the
+/// user's rights are removed again.
+#[derive(Args, Debug)]
+#[command(after_help = DOCTOR_EXIT_CODES)]
+pub(crate) struct DoctorArgs {
+    /// The engine [default: the one that the other commands use]
+    #[arg(value_name = "URL")]
+    pub(crate) engine: Option<String>,
+
+    /// The TTL of your leases, to judge distances and limits by
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(crate) ttl: String,
+
+    /// Let a new era of tokens begin on servers with era=manual whose majority has
+    /// lost its memory; waits until a majority votes, then checks
+    #[arg(long)]
+    pub(crate) new_era: bool,
 }
 
 /// List the engines of this build and what each can do

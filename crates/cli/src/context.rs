@@ -12,7 +12,7 @@ use pollster::block_on;
 use serde_json::json;
 
 use crate::args::Global;
-use crate::config::{self, Source};
+use crate::config::{self, Chosen, Source};
 use crate::failure::Failure;
 use crate::output::{ALERT, styled};
 
@@ -46,6 +46,16 @@ impl Opened {
     }
 }
 
+/// An error that a URL may be to blame for, with who gave it.
+pub(crate) fn blame(chosen: &Chosen, error: Error) -> Failure {
+    let invalid = matches!(error, Error::Invalid { .. } | Error::Unsupported { .. });
+    let mut failure = Failure::from(error);
+    if invalid && chosen.source != Source::Default {
+        failure.message = format!("{}: {}", chosen.source, failure.message);
+    }
+    failure
+}
+
 impl Context {
     pub(crate) fn new(global: Global) -> Self {
         Self { global }
@@ -63,22 +73,26 @@ impl Context {
 
     /// Opens the engine for a client that people see as `owner`.
     pub(crate) fn open(&self, owner: String) -> Result<Opened, Failure> {
-        let chosen = config::choose(self.global.url.as_deref(), self.global.config.as_deref())?;
+        let chosen = self.choose(None)?;
         let connecting = Locks::builder().url(&chosen.url).owner(owner).connect();
         match block_on(connecting) {
             Ok(locks) => Ok(Opened {
                 locks,
                 url: chosen.url,
             }),
-            Err(error) => {
-                let invalid = matches!(error, Error::Invalid { .. } | Error::Unsupported { .. });
-                let mut failure = Failure::from(error);
-                if invalid && chosen.source != Source::Default {
-                    failure.message = format!("{}: {}", chosen.source, failure.message);
-                }
-                Err(failure)
-            }
+            Err(error) => Err(blame(&chosen, error)),
         }
+    }
+
+    /// Which engine to use; the one that a command names for itself goes first.
+    pub(crate) fn choose(&self, named: Option<&str>) -> Result<Chosen, Failure> {
+        let flag = named.or(self.global.url.as_deref());
+        config::choose(flag, self.global.config.as_deref())
+    }
+
+    /// Whether `--url` names an engine.
+    pub(crate) fn has_url(&self) -> bool {
+        self.global.url.is_some()
     }
 
     /// Says something that is no error, on standard error.

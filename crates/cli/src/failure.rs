@@ -10,6 +10,10 @@ use leasehold::{Error, LockName};
 
 /// The exit codes that are Leasehold's own. The rest are a shell's.
 pub(crate) mod code {
+    /// `doctor` has warnings.
+    pub(crate) const WARNINGS: u8 = 1;
+    /// `doctor` has errors.
+    pub(crate) const ERRORS: u8 = 3;
     /// Wrong usage, or a value that is not acceptable.
     pub(crate) const USAGE: u8 = 2;
     /// The engine cannot be used (`EX_UNAVAILABLE`).

@@ -17,7 +17,7 @@
 //! * [`Engine`]: what every kind of store fulfils, with its requests and answers.
 //! * [`record`]: the protocol of every store that can compare and swap.
 //! * [`quorum`]: the protocol of independent servers that vote.
-//! * [`LockStatus`] and [`changes`]: what people and programs see.
+//! * [`LockStatus`], [`changes`] and [`Finding`]: what people and programs see.
 //! * [`EngineUrl`]: the URL that chooses an engine.
 //! * [`WakeBoard`]: wake-up hints that wait for their readers.
 //!
@@ -40,6 +40,7 @@
 mod change;
 mod engine;
 mod error;
+mod finding;
 mod mode;
 mod name;
 mod nonce;
@@ -59,6 +60,7 @@ pub use engine::{
     Extended, Granted, Lifetime, Queued, Released, Wakeup,
 };
 pub use error::{Effect, Error, HeldBy, Loss, Operation};
+pub use finding::{Finding, Promise, Severity};
 pub use mode::Mode;
 pub use name::{LockName, MAX_NAME_BYTES};
 pub use nonce::Nonce;

@@ -98,7 +98,7 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Engine>, Error> {
 }
 
 /// Shows the scheme only: the rest of a URL may hold a password.
-fn refusal(scheme: &str) -> Error {
+pub(crate) fn refusal(scheme: &str) -> Error {
     let all = ENGINES.iter().map(|engine| engine.kind);
     let has = ENGINES.iter().filter(|engine| engine.compiled_in);
     let has: Vec<_> = has.map(|engine| format!("{}:", engine.kind)).collect();

@@ -60,7 +60,7 @@
 //! * [`Lease`], [`Leases`]: having. `held` is a lease as everybody shares it, `upkeep`
 //!   says when it must be renewed and when it is over.
 //! * `driver`: the background thread.
-//! * [`Watch`], [`Observer`]: seeing what happens.
+//! * [`Watch`], [`Observer`]: seeing what happens. [`diagnose`]: checking a store.
 //! * [`Clock`], [`testing`]: time.
 //! * Everything else is `leasehold-core`'s, re-exported.
 
@@ -71,6 +71,7 @@ mod all_of;
 pub mod blocking;
 mod builder;
 mod clock;
+mod doctor;
 mod driver;
 mod engines;
 mod held;
@@ -89,6 +90,7 @@ mod watch;
 pub use all_of::{AllOf, Leases};
 pub use builder::Builder;
 pub use clock::{Clock, SystemClock};
+pub use doctor::diagnose;
 pub use engines::{EngineInfo, engines};
 pub use lease::{Kept, Lease};
 pub use locks::Locks;
@@ -98,10 +100,10 @@ pub use watch::Watch;
 
 pub use leasehold_core::{
     AcquireRequest, Acquired, BoxFuture, BreakRequest, BreakStatus, Broken, Capabilities, Change,
-    Deadline, Effect, Engine, EngineUrl, Error, ExtendRequest, Extended, Granted, HeldBy,
+    Deadline, Effect, Engine, EngineUrl, Error, ExtendRequest, Extended, Finding, Granted, HeldBy,
     HolderStatus, Instant, Lifetime, LockName, LockStatus, Loss, MAX_NAME_BYTES, MAX_OWNER_BYTES,
-    Mode, Nonce, Operation, Owner, Queued, Released, StoreTime, Token, Ttl, WaiterStatus, Wakeup,
-    parse_duration,
+    Mode, Nonce, Operation, Owner, Promise, Queued, Released, Severity, StoreTime, Token, Ttl,
+    WaiterStatus, Wakeup, parse_duration,
 };
 
 #[cfg(feature = "local")]

@@ -32,7 +32,7 @@
 //! * `reserve.rs`: tokens that survive a power loss.
 //! * `sessions.rs`, `waker.rs`: who is alive, and hearing of deaths and turns.
 //! * `reader.rs`, `watch.rs`: looking at locks.
-//! * `keeper.rs`, `collect.rs`: tidying up.
+//! * `keeper.rs`, `collect.rs`: tidying up. `doctor.rs`: checking a store.
 //! * `writelock.rs`, `paths.rs`, `clock.rs`, `fail.rs`: files, time, errors.
 
 #![forbid(unsafe_code)]
@@ -40,6 +40,7 @@
 mod clock;
 mod collect;
 mod combine;
+mod doctor;
 mod engine;
 mod fail;
 mod keeper;
@@ -57,5 +58,6 @@ mod watch;
 mod writelock;
 mod writer;
 
+pub use doctor::diagnose;
 pub use engine::LocalEngine;
 pub use options::LocalOptions;

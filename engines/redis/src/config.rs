@@ -100,7 +100,12 @@ impl RedisOptions {
     ///
     /// [`Error::Invalid`] for another scheme, an unknown key, a bad value or a
     /// server that is listed twice. No error shows the password.
-    pub fn from_url(mut url: EngineUrl) -> Result<Self, Error> {
+    pub fn from_url(url: EngineUrl) -> Result<Self, Error> {
+        Self::parse(url)?.check()
+    }
+
+    /// What a URL says, whether or not the whole of it will do.
+    pub(crate) fn parse(mut url: EngineUrl) -> Result<Self, Error> {
         let scheme = url.scheme().to_owned();
         let place = match scheme.as_str() {
             "redis" | "rediss" => Place::parse(url.body())?,
@@ -131,10 +136,11 @@ impl RedisOptions {
             prefix: url.take("prefix").unwrap_or_default(),
         };
         url.finish()?;
-        options.check()
+        Ok(options)
     }
 
-    fn check(self) -> Result<Self, Error> {
+    /// Refuses settings and servers that do not go together.
+    pub(crate) fn check(self) -> Result<Self, Error> {
         let nodes = self.addresses.len();
         Quorum::of(nodes)?;
         for (place, address) in self.addresses.iter().enumerate() {

@@ -1,139 +1,163 @@
 //! Making a connection: its settings, and who answers there.
 
-use std::fs;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 
-use leasehold_core::Error;
-use leasehold_core::quorum::RunId;
-use redis::aio::MultiplexedConnection;
-use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo,
-    ProtocolVersion, PushInfo, RedisConnectionInfo, TlsCertificates, cmd,
-};
+use leasehold_core::quorum::{NodeId, RunId};
+use redis::{ErrorKind, RedisError, Value};
+use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
 use crate::RedisOptions;
-use crate::config::{Address, Tls};
+use crate::config::Address;
 use crate::fail::{Kind, Trouble};
-
-/// How many commands may wait to be written.
-const QUEUE: usize = 4096;
-
-/// How each server is reached. Nothing is sent yet.
-pub(crate) fn clients(options: &RedisOptions) -> Result<Vec<Client>, Error> {
-    let certificates = options.tls.as_ref().map(read).transpose()?;
-    let client = |address: &Address| {
-        let shown = address.to_string();
-        let refuse = |error: redis::RedisError| {
-            Error::invalid(
-                "server",
-                &shown,
-                format!("mend its address or certificates ({error})"),
-            )
-        };
-        let address = match address.clone() {
-            Address::Unix(path) => ConnectionAddr::Unix(path),
-            Address::Tcp { host, port } if certificates.is_none() => {
-                ConnectionAddr::Tcp(host, port)
-            }
-            Address::Tcp { host, port } => ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure: false,
-                tls_params: None,
-            },
-        };
-        let info = address.into_connection_info().map_err(refuse)?;
-        let info = info
-            .set_redis_settings(login(options))
-            .set_tcp_settings(tcp(options.timeout));
-        match &certificates {
-            None => Client::open(info),
-            Some(certificates) => Client::build_with_tls(info, certificates.clone()),
-        }
-        .map_err(refuse)
-    };
-    options.addresses.iter().map(client).collect()
-}
-
-fn login(options: &RedisOptions) -> RedisConnectionInfo {
-    let mut login = RedisConnectionInfo::default()
-        .set_protocol(ProtocolVersion::RESP3)
-        .set_db(options.database)
-        .set_lib_name("leasehold", env!("CARGO_PKG_VERSION"));
-    if let Some(user) = &options.user {
-        login = login.set_username(user);
-    }
-    if let Some(password) = &options.password {
-        login = login.set_password(password);
-    }
-    login
-}
-
-fn tcp(timeout: Duration) -> TcpSettings {
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(15))
-        .with_interval(Duration::from_secs(5));
-    let settings = TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(keepalive);
-    #[cfg(target_os = "linux")]
-    let settings = settings.set_user_timeout(timeout.max(Duration::from_secs(1)) * 5);
-    settings
-}
-
-fn read(tls: &Tls) -> Result<TlsCertificates, Error> {
-    // Whichever provider the program has chosen stays.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let file = |key: &'static str, path: &Path| {
-        fs::read(path).map_err(|error| {
-            Error::invalid(
-                key,
-                path.display().to_string(),
-                format!("name a readable file in PEM format ({error})"),
-            )
-        })
-    };
-    let client_tls = match (&tls.cert, &tls.key) {
-        (Some(cert), Some(key)) => Some(ClientTlsConfig {
-            client_cert: file("cert", cert)?,
-            client_key: file("key", key)?,
-        }),
-        _ => None,
-    };
-    let root_cert = tls.ca.as_deref().map(|ca| file("ca", ca)).transpose()?;
-    Ok(TlsCertificates {
-        client_tls,
-        root_cert,
-    })
-}
+use crate::link::{Carrier, Incoming, Wired, cut_off, malformed, trouble};
+use crate::scripts::Packed;
 
 /// Connects, and asks who answers: the run id is read before anything else is
 /// asked, so that the connection is bound to one server process.
 pub(crate) async fn connect(
-    client: &Client,
-    timeout: Duration,
-    pushed: impl Fn(PushInfo) + Send + Sync + 'static,
-) -> Result<(MultiplexedConnection, RunId), Trouble> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(QUEUE)
-        .set_push_sender(move |info| {
-            pushed(info);
-            Ok::<_, ()>(())
-        });
+    options: &RedisOptions,
+    tls: Option<&TlsConnector>,
+    node: NodeId,
+) -> Result<(Wired, RunId), Trouble> {
     let connecting = async {
-        let connection = client.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = connection.await.map_err(|error| Trouble::of(&error))?;
-        let info = cmd("INFO").query_async::<String>(&mut connection).await;
-        let info = info.map_err(|error| Trouble::of(&error))?;
-        Ok((connection, who(&info)?))
+        let carrier = dial(&options.addresses[node.index()], tls, options.timeout);
+        let mut wired = Wired {
+            carrier: carrier.await.map_err(trouble)?,
+            incoming: Incoming::new(),
+        };
+        let run_id = greet(&mut wired, options).await?;
+        Ok((wired, run_id))
     };
-    tokio::time::timeout(timeout, connecting)
+    tokio::time::timeout(options.timeout, connecting)
         .await
         .unwrap_or_else(|_| Err(Trouble::timeout()))
+}
+
+async fn dial(
+    address: &Address,
+    tls: Option<&TlsConnector>,
+    timeout: Duration,
+) -> io::Result<Box<dyn Carrier>> {
+    match address {
+        Address::Unix(path) => unix(path).await,
+        Address::Tcp { host, port } => tcp(host, *port, tls, timeout).await,
+    }
+}
+
+async fn unix(path: &Path) -> io::Result<Box<dyn Carrier>> {
+    Ok(Box::new(UnixStream::connect(path).await?))
+}
+
+async fn tcp(
+    host: &str,
+    port: u16,
+    tls: Option<&TlsConnector>,
+    timeout: Duration,
+) -> io::Result<Box<dyn Carrier>> {
+    let stream = race(lookup_host((host, port)).await?).await?;
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(15))
+        .with_interval(Duration::from_secs(5));
+    let socket = SockRef::from(&stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(timeout.max(Duration::from_secs(1)) * 5))?;
+    let Some(tls) = tls else {
+        return Ok(Box::new(stream));
+    };
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    Ok(Box::new(tls.connect(name, stream).await?))
+}
+
+/// Connects to whichever of a host's addresses answers first.
+async fn race(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let mut attempts = JoinSet::new();
+    for address in addresses {
+        attempts.spawn_local(TcpStream::connect(address));
+    }
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    while let Some(attempt) = attempts.join_next().await {
+        match attempt {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failed = error,
+            Err(error) => failed = error.into(),
+        }
+    }
+    Err(failed)
+}
+
+/// Logs in and reads who it is, in one round trip.
+async fn greet(wired: &mut Wired, options: &RedisOptions) -> Result<RunId, Trouble> {
+    let mut hello = vec!["HELLO", "3"];
+    if options.user.is_some() || options.password.is_some() {
+        let user = options.user.as_deref().unwrap_or("default");
+        hello.extend(["AUTH", user, options.password.as_deref().unwrap_or("")]);
+    }
+    let database = options.database.to_string();
+    let mut commands = Packed::of(&hello);
+    // For people who list the clients of a server that knows of it.
+    commands.words(&["CLIENT", "SETINFO", "LIB-NAME", "leasehold"]);
+    commands.words(&["CLIENT", "SETINFO", "LIB-VER", env!("CARGO_PKG_VERSION")]);
+    if options.database != 0 {
+        commands.words(&["SELECT", &database]);
+    }
+    commands.words(&["INFO"]);
+    let count = commands.commands();
+    let sent = wired.carrier.write_all(commands.bytes()).await;
+    sent.map_err(trouble)?;
+    wired.carrier.flush().await.map_err(trouble)?;
+
+    accept_hello(answer(wired).await?)?;
+    let mut last = Value::Nil;
+    for place in 1..count {
+        let said = answer(wired).await?;
+        // Not every server knows of the library's name.
+        if place > 2 {
+            last = said.extract_error().map_err(|error| Trouble::of(&error))?;
+        }
+    }
+    match redis::from_redis_value::<String>(last) {
+        Ok(info) => who(&info),
+        Err(_) => Err(Trouble::nonsense("its INFO makes no sense")),
+    }
+}
+
+fn accept_hello(said: Value) -> Result<(), Trouble> {
+    match said.extract_error() {
+        Ok(Value::Map(_)) => Ok(()),
+        Ok(_) => Err(Trouble::nonsense("its answer to HELLO makes no sense")),
+        Err(error) if matches!(error.code(), Some("ERR" | "NOPROTO")) => {
+            let why = error.detail().unwrap_or_default().to_owned();
+            let what = "it does not speak RESP3";
+            let error = RedisError::from((ErrorKind::RESP3NotSupported, what, why));
+            Err(Trouble::of(&error))
+        }
+        Err(error) => Err(Trouble::of(&error)),
+    }
+}
+
+async fn answer(wired: &mut Wired) -> Result<Value, Trouble> {
+    loop {
+        if let Some(value) = wired.incoming.next().map_err(malformed)? {
+            return Ok(value);
+        }
+        let Wired { carrier, incoming } = wired;
+        let more = poll_fn(|cx| incoming.poll_fill(Pin::new(&mut *carrier), cx));
+        if !more.await.map_err(trouble)? {
+            return Err(cut_off());
+        }
+    }
 }
 
 /// The run id of a server that can be a node.

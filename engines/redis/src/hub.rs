@@ -8,25 +8,27 @@ use std::time::Duration;
 
 use leasehold_core::quorum::{Health, JoinEvent, NodeId, NodeSet, Proposals, Quorum};
 use leasehold_core::{Error, Instant, LockName, Nonce, WakeBoard};
-use redis::{Client, PushInfo};
+use redis::PushInfo;
 use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsConnector;
 
 use crate::RedisOptions;
 use crate::clock;
-use crate::connect;
 use crate::fail::{ENGINE, Trouble};
 use crate::grant::Grant;
 use crate::node::{Node, Standing};
 use crate::scripts::Scripts;
+use crate::tls;
 use crate::waiters::Waiters;
 
-/// What a connection of this generation to this node was told unasked.
-pub(crate) type Push = (NodeId, u64, PushInfo);
+/// What a node has told unasked.
+pub(crate) type Push = (NodeId, PushInfo);
 
 /// What the operations of one client share.
 pub(crate) struct Hub {
     pub(crate) options: RedisOptions,
-    pub(crate) clients: Vec<Client>,
+    /// How to talk TLS, if the servers do.
+    pub(crate) tls: Option<TlsConnector>,
     pub(crate) quorum: Quorum,
     pub(crate) nodes: Vec<Rc<Node>>,
     pub(crate) scripts: Scripts,
@@ -45,7 +47,7 @@ impl Hub {
         pushes: mpsc::UnboundedSender<Push>,
     ) -> Result<Self, Error> {
         let quorum = Quorum::of(options.addresses.len())?;
-        let clients = connect::clients(&options)?;
+        let tls = options.tls.as_ref().map(tls::connector).transpose()?;
         let changed = Rc::new(watch::channel(0).0);
         let now = clock::now();
         let nodes = quorum.all().iter().zip(&options.addresses);
@@ -56,7 +58,7 @@ impl Hub {
         });
         Ok(Self {
             quorum,
-            clients,
+            tls,
             nodes: nodes.collect(),
             scripts: Scripts::new(options.retention),
             proposals: RefCell::default(),

@@ -16,8 +16,8 @@
 //!
 //! # Layout
 //!
-//! * `config.rs`: the URL and its settings. `connect.rs`: a connection, and who
-//!   answers there.
+//! * `config.rs`: the URL and its settings. `connect.rs`, `tls.rs`: a connection,
+//!   and who answers there. `link/`: what goes over it.
 //! * `engine.rs`: the engine as the library sees it. `thread.rs`: its thread.
 //! * `hub.rs`: what the operations share. `node.rs`: one server. `supervise.rs`,
 //!   `join.rs`: keeping it connected, and bringing it to vote.
@@ -25,6 +25,7 @@
 //!   `acquire.rs`, `extend.rs`, `release.rs`, `look.rs`, `list.rs`, `unlock.rs`: the
 //!   operations. `grant.rs`: what is remembered of a nonce.
 //! * `waiters.rs`: waiters, and the hand-overs they are told of.
+//! * `doctor/`: looking at servers for an operator, without the engine.
 //! * `scripts/`: what is sent to a server, and what it answers.
 //! * `fail.rs`, `clock.rs`: errors, time.
 
@@ -34,12 +35,14 @@ mod acquire;
 mod clock;
 mod config;
 mod connect;
+mod doctor;
 mod engine;
 mod extend;
 mod fail;
 mod grant;
 mod hub;
 mod join;
+mod link;
 mod list;
 mod look;
 mod node;
@@ -47,9 +50,11 @@ mod release;
 mod scripts;
 mod supervise;
 mod thread;
+mod tls;
 mod unlock;
 mod waiters;
 mod wire;
 
 pub use config::RedisOptions;
+pub use doctor::diagnose;
 pub use engine::{RedisEngine, capabilities};

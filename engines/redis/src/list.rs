@@ -5,16 +5,16 @@ use std::rc::Rc;
 
 use leasehold_core::quorum::{NodeId, NodeSet};
 use leasehold_core::{Error, LockName, LockStatus};
-use redis::{Cmd, Value};
+use redis::Value;
 
 use crate::clock;
 use crate::hub::Hub;
 use crate::look::{Looked, ask, look, status};
 use crate::node::Live;
-use crate::scripts::{BadReply, Keys};
+use crate::scripts::{BadReply, Keys, Packed};
 
 /// How many keys a server looks at for one answer: few enough not to hold it up.
-const COUNT: usize = 1000;
+const COUNT: &str = "1000";
 
 /// The locks that are held or waited for, by name.
 ///
@@ -54,10 +54,7 @@ async fn scan(hub: &Rc<Hub>, id: NodeId, prefix: &str, names: &mut BTreeSet<Lock
         let limit = clock::now().saturating_add(hub.options.timeout);
         let from = cursor.clone();
         let question = move |_: &Live, _| {
-            let mut scan = Cmd::new();
-            scan.arg("SCAN").arg(&from).arg("MATCH").arg(Keys::OURS_ALL);
-            scan.arg("COUNT").arg(COUNT);
-            scan
+            Packed::of(&["SCAN", &from, "MATCH", Keys::OURS_ALL, "COUNT", COUNT])
         };
         let said = ask(hub, NodeSet::only(id), limit, question, decode).await;
         let Some((_, (next, keys))) = said.answers.into_iter().next() else {

@@ -8,7 +8,7 @@ use leasehold_core::{
     BreakStatus, Error, HolderStatus, Instant, LockName, LockStatus, Mode, Nonce, Owner, Token,
     WaiterStatus,
 };
-use redis::{Cmd, Value};
+use redis::Value;
 use tokio::select;
 use tokio::sync::mpsc;
 
@@ -17,7 +17,7 @@ use crate::clock;
 use crate::fail::{Kind, Trouble};
 use crate::hub::Hub;
 use crate::node::{Live, Miss, Node};
-use crate::scripts::{BadReply, HeldKey, Keys, Lease, View, decode_status};
+use crate::scripts::{BadReply, HeldKey, Keys, Lease, Packed, View, decode_status};
 
 /// How much longer than usual a node may take, once a quorum has answered.
 const REST: Duration = Duration::from_millis(20);
@@ -149,7 +149,7 @@ pub(crate) async fn ask<T: 'static>(
     hub: &Rc<Hub>,
     nodes: NodeSet,
     limit: Instant,
-    question: impl Fn(&Live, NodeId) -> Cmd,
+    question: impl Fn(&Live, NodeId) -> Packed,
     decode: fn(&Value) -> Result<T, BadReply>,
 ) -> Said<T> {
     let (replies, mut heard) = mpsc::unbounded_channel();

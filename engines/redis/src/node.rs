@@ -5,14 +5,14 @@ use std::rc::Rc;
 
 use leasehold_core::Instant;
 use leasehold_core::quorum::{Health, JoinEvent, NodeId, RunId};
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use redis::{ErrorKind, PushInfo, RedisError, ServerErrorKind, Value};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_local;
 
 use crate::clock;
 use crate::fail::{Kind, Trouble};
-use crate::scripts::RunText;
+use crate::link::{self, Answers, Awaits, Link, Told, Wired};
+use crate::scripts::{Packed, RunText};
 
 /// Why a command has no answer of the script's.
 #[derive(Clone, Debug)]
@@ -41,11 +41,9 @@ pub(crate) enum Standing {
 /// One connection, bound to one server process.
 #[derive(Clone)]
 pub(crate) struct Live {
-    pub(crate) connection: MultiplexedConnection,
+    link: Rc<Link>,
     pub(crate) run: Rc<RunText>,
     pub(crate) generation: u64,
-    /// Closed when this connection is given up.
-    gone: watch::Receiver<()>,
 }
 
 /// One server.
@@ -55,8 +53,6 @@ pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) health: RefCell<Health>,
     live: RefCell<Option<Live>>,
-    /// Dropped with the connection.
-    keep: RefCell<Option<watch::Sender<()>>>,
     standing: RefCell<Standing>,
     generations: Cell<u64>,
     /// The supervisor has something to look at.
@@ -81,7 +77,6 @@ impl Node {
             name,
             health: RefCell::new(health),
             live: RefCell::new(None),
-            keep: RefCell::new(None),
             standing: RefCell::new(Standing::Unknown),
             generations: Cell::new(0),
             poked: Notify::new(),
@@ -121,30 +116,35 @@ impl Node {
         self.generations.get()
     }
 
-    /// A connection stands.
+    /// A connection stands. What the server says unasked goes to `pushed`.
     pub(crate) fn install(
-        &self,
-        connection: MultiplexedConnection,
+        self: &Rc<Self>,
+        wired: Wired,
         run_id: RunId,
         generation: u64,
+        pushed: impl Fn(PushInfo) + 'static,
     ) {
-        let (keep, gone) = watch::channel(());
-        *self.keep.borrow_mut() = Some(keep);
+        let link = Rc::new(Link::new());
         *self.live.borrow_mut() = Some(Live {
-            connection,
+            link: Rc::clone(&link),
             run: Rc::new(run_id.into()),
             generation,
-            gone,
         });
         self.health.borrow_mut().on_connected(clock::now());
         self.set_standing(Standing::Joining(None));
+        let node = Rc::clone(self);
+        spawn_local(async move {
+            let broke = |why| node.broke(generation, why);
+            link::drive(&link, wired, clock::now, pushed, broke).await;
+        });
     }
 
     /// Gives the connection up: whatever is under way on it is lost.
     pub(crate) fn give_up(&self, why: Trouble) {
         let live = self.live.borrow_mut().take();
-        self.keep.borrow_mut().take();
-        drop(live);
+        if let Some(live) = live {
+            live.link.end();
+        }
         self.set_standing(Standing::Failed(why));
     }
 
@@ -168,98 +168,98 @@ impl Node {
     }
 
     /// Sends a command; `then` is told what came of it and on which connection,
-    /// exactly once unless the engine is closed.
-    ///
-    /// Commands leave in the order of these calls: each has a task of its own, and
-    /// tasks are first polled, which queues the command on the connection, in the
-    /// order they were spawned.
+    /// exactly once unless the engine is closed. Commands leave in the order of
+    /// these calls.
     pub(crate) fn send(
         self: &Rc<Self>,
-        command: Cmd,
+        command: Packed,
         then: impl FnOnce(Result<Value, Miss>, u64) + 'static,
     ) {
-        let ask = async move |connection: &mut MultiplexedConnection| {
-            let answer = connection.send_packed_command(&command).await;
-            answer.and_then(Value::extract_error)
-        };
-        self.ask(ask, then);
+        self.ask(&command, Awaits::Answers(1), last, then);
     }
 
-    /// Sends several commands, and is told all their answers.
+    /// Sends several commands, and is told all their answers, or the first error
+    /// among them.
     pub(crate) fn send_all(
         self: &Rc<Self>,
-        commands: Pipeline,
+        commands: Packed,
         then: impl FnOnce(Result<Vec<Value>, Miss>, u64) + 'static,
     ) {
-        let ask = async move |connection: &mut MultiplexedConnection| {
-            let count = commands.len();
-            let answers = connection.send_packed_commands(&commands, 0, count).await;
-            answers.and_then(|all| all.into_iter().map(Value::extract_error).collect())
-        };
-        self.ask(ask, then);
+        let awaits = Awaits::Answers(commands.commands());
+        self.ask(&commands, awaits, all, then);
     }
 
-    fn ask<T>(
-        self: &Rc<Self>,
-        ask: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T> + 'static,
-        then: impl FnOnce(Result<T, Miss>, u64) + 'static,
-    ) {
-        let Some(live) = self.sending() else {
-            then(Err(Miss::NotSent), 0);
-            return;
-        };
-        let (node, sent) = (Rc::clone(self), clock::now());
-        spawn_local(async move {
-            let Live {
-                mut connection,
-                generation,
-                gone,
-                ..
-            } = live;
-            let answer = unless(gone, ask(&mut connection)).await;
-            then(node.heard(sent, generation, answer), generation);
+    /// Subscribes to a channel.
+    pub(crate) fn subscribe(self: &Rc<Self>, channel: &str) {
+        let node = Rc::clone(self);
+        self.subscription("SUBSCRIBE", channel, move |done| {
+            if let Err(Miss::Refused(why)) = done {
+                tracing::debug!(node = %node.name, why = %why.detail, "no wake-ups from a Redis server; waiters poll");
+            }
         });
     }
 
-    fn sending(&self) -> Option<Live> {
-        let live = self.live()?;
-        self.health.borrow_mut().on_sent(clock::now());
+    /// Ends the subscription to a channel.
+    pub(crate) fn unsubscribe(self: &Rc<Self>, channel: &str) {
+        self.subscription("UNSUBSCRIBE", channel, drop);
+    }
+
+    fn subscription(
+        self: &Rc<Self>,
+        command: &str,
+        channel: &str,
+        then: impl FnOnce(Result<Value, Miss>) + 'static,
+    ) {
+        let command = Packed::of(&[command, channel]);
+        let then = |done, _| then(done);
+        self.ask(&command, Awaits::Confirmation, last, then);
+    }
+
+    fn ask<T: 'static>(
+        self: &Rc<Self>,
+        commands: &Packed,
+        awaits: Awaits,
+        read: fn(Answers) -> Result<T, RedisError>,
+        then: impl FnOnce(Result<T, Miss>, u64) + 'static,
+    ) {
+        let Some(live) = self.live() else {
+            then(Err(Miss::NotSent), 0);
+            return;
+        };
+        let sent = clock::now();
+        self.health.borrow_mut().on_sent(sent);
         if self.idle.replace(false) {
             self.poked.notify_one();
         }
-        Some(live)
+        let (node, generation) = (Rc::clone(self), live.generation);
+        let then = Box::new(move |told: Told, now| {
+            let answer = match told {
+                None => Err(Miss::Lost),
+                Some(answers) => {
+                    node.answered(sent, now, generation);
+                    read(answers).map_err(|error| node.refused(&error, generation))
+                }
+            };
+            then(answer, generation);
+        });
+        live.link.send(commands, awaits, then);
     }
 
-    fn heard<T>(
-        &self,
-        sent: Instant,
-        generation: u64,
-        answer: Option<RedisResult<T>>,
-    ) -> Result<T, Miss> {
-        let error = match answer {
-            None => return Err(Miss::Lost),
-            Some(Ok(value)) => {
-                self.answered(sent, generation);
-                return Ok(value);
-            }
-            Some(Err(error)) => error,
-        };
-        let trouble = Trouble::of(&error);
-        if error.code().is_none() {
-            // Not an answer: the connection is of no more use.
-            self.broke(generation, trouble);
-            return Err(Miss::Lost);
-        }
-        self.answered(sent, generation);
+    fn refused(&self, error: &RedisError, generation: u64) -> Miss {
+        let trouble = Trouble::of(error);
         if trouble.kind == Kind::NoScript {
             self.lapse(generation);
         }
-        Err(Miss::Refused(trouble))
+        if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) {
+            // A master no more: whoever connects anew may find the one that is.
+            self.broke(generation, trouble.clone());
+        }
+        Miss::Refused(trouble)
     }
 
-    fn answered(&self, sent: Instant, generation: u64) {
+    fn answered(&self, sent: Instant, now: Instant, generation: u64) {
         if self.is_current(generation) {
-            self.health.borrow_mut().on_answer(sent, clock::now());
+            self.health.borrow_mut().on_answer(sent, now);
         }
     }
 
@@ -272,19 +272,28 @@ impl Node {
 
 impl Live {
     /// Resolves when the connection is given up.
-    pub(crate) fn gone(&self) -> impl Future<Output = ()> + use<> {
-        let mut gone = self.gone.clone();
-        async move {
-            let _ = gone.changed().await;
-        }
+    pub(crate) async fn gone(&self) {
+        self.link.gone().await;
     }
 }
 
-/// What comes of `answer`, or nothing if the connection is given up first.
-async fn unless<T>(mut gone: watch::Receiver<()>, answer: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        answer = answer => Some(answer),
-        _ = gone.changed() => None,
+/// The last answer, unless it is an error.
+fn last(answers: Answers) -> Result<Value, RedisError> {
+    let value = match answers {
+        Answers::One(value) => value,
+        Answers::All(values) => values.into_iter().next_back().unwrap_or_default(),
+    };
+    match value {
+        Value::ServerError(error) => Err(error.into()),
+        value => Ok(value),
     }
+}
+
+/// All answers, unless one is an error.
+fn all(answers: Answers) -> Result<Vec<Value>, RedisError> {
+    let values = match answers {
+        Answers::One(value) => vec![value],
+        Answers::All(values) => values,
+    };
+    values.into_iter().map(Value::extract_error).collect()
 }

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use leasehold_core::quorum::Care;
-use redis::cmd;
 use tokio::select;
 use tokio::task::spawn_local;
 
@@ -14,7 +13,8 @@ use crate::connect::connect;
 use crate::fail::Trouble;
 use crate::hub::Hub;
 use crate::join;
-use crate::node::{Miss, Node};
+use crate::node::Node;
+use crate::scripts::Packed;
 
 /// Connects, and connects again, for as long as the engine is open.
 pub(crate) async fn supervise(hub: Rc<Hub>, node: Rc<Node>) {
@@ -23,7 +23,7 @@ pub(crate) async fn supervise(hub: Rc<Hub>, node: Rc<Node>) {
         let care = node.health.borrow_mut().on_tick(clock::now());
         match care {
             Care::None => {}
-            Care::Probe => node.send(cmd("PING"), |_, _| ()),
+            Care::Probe => node.send(Packed::of(&["PING"]), |_, _| ()),
             Care::Connect => {
                 if node.live().is_some() {
                     tracing::warn!(node = %node.name, "a Redis server has stopped answering; connecting anew");
@@ -43,18 +43,6 @@ pub(crate) async fn supervise(hub: Rc<Hub>, node: Rc<Node>) {
     }
 }
 
-/// Where this client's waiters are told; before anything else is asked.
-fn subscribe(hub: &Hub, node: &Rc<Node>) {
-    let mut subscribe = cmd("SUBSCRIBE");
-    subscribe.arg(hub.waiters.channel());
-    let name = node.name.clone();
-    node.send(subscribe, move |answer, _| {
-        if let Err(Miss::Refused(trouble)) = answer {
-            tracing::warn!(node = %name, why = %trouble.detail, "a Redis server does not tell waiters; they poll");
-        }
-    });
-}
-
 type Attempt = Pin<Box<dyn Future<Output = ()>>>;
 
 async fn connect_once(hub: Rc<Hub>, node: Rc<Node>) {
@@ -62,14 +50,13 @@ async fn connect_once(hub: Rc<Hub>, node: Rc<Node>) {
     let pushes = hub.pushes.clone();
     let id = node.id;
     let pushed = move |info| {
-        let _ = pushes.send((id, generation, info));
+        let _ = pushes.send((id, info));
     };
-    let client = &hub.clients[node.id.index()];
-    match connect(client, hub.options.timeout, pushed).await {
-        Ok((connection, run_id)) => {
-            node.install(connection, run_id, generation);
+    match connect(&hub.options, hub.tls.as_ref(), node.id).await {
+        Ok((wired, run_id)) => {
+            node.install(wired, run_id, generation, pushed);
             hub.waiters.on_lost(node.id);
-            subscribe(&hub, &node);
+            node.subscribe(hub.waiters.channel());
             spawn_local(join::keep_joined(hub, node, generation));
         }
         Err(trouble) => {

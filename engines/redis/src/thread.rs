@@ -14,7 +14,7 @@ use tokio::task::{LocalSet, spawn_local};
 use crate::RedisOptions;
 use crate::clock;
 use crate::engine::Request;
-use crate::fail::{ENGINE, Kind, Trouble};
+use crate::fail::ENGINE;
 use crate::scripts::decode_push;
 use crate::grant;
 use crate::hub::Hub;
@@ -129,22 +129,11 @@ async fn opened(hub: &Hub) -> Result<(), Error> {
 }
 
 async fn listen(hub: Rc<Hub>, mut pushed: mpsc::UnboundedReceiver<crate::hub::Push>) {
-    while let Some((node, generation, push)) = pushed.recv().await {
-        match (push.kind, &push.data[..]) {
-            (PushKind::Disconnection, _) => {
-                let why = Trouble::new(
-                    Kind::Silent,
-                    "the connection broke",
-                    "see that the server runs and can be reached",
-                );
-                hub.node(node).broke(generation, why);
-            }
-            (PushKind::Message, [_, Value::BulkString(what), ..]) => {
-                if let Some((nonce, push)) = decode_push(what) {
-                    waiters::told(&hub, node, nonce, push);
-                }
-            }
-            _ => {}
+    while let Some((node, push)) = pushed.recv().await {
+        if let (PushKind::Message, [_, Value::BulkString(what), ..]) = (push.kind, &push.data[..])
+            && let Some((nonce, push)) = decode_push(what)
+        {
+            waiters::told(&hub, node, nonce, push);
         }
     }
 }

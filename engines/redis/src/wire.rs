@@ -8,7 +8,7 @@ use leasehold_core::quorum::{
     NodeSet, PromoteReply, Release, ReleaseOutcome, Reply, Step,
 };
 use leasehold_core::{Error, Instant, LockName, Nonce, Owner};
-use redis::{Pipeline, Value};
+use redis::Value;
 use tokio::select;
 use tokio::sync::mpsc;
 
@@ -18,7 +18,8 @@ use crate::grant::{Grant, tidy};
 use crate::hub::Hub;
 use crate::node::Miss;
 use crate::scripts::{
-    BadReply, Keys, Label, View, decode_acquire, decode_extend, decode_promote, decode_release,
+    BadReply, Keys, Label, Packed, View, decode_acquire, decode_extend, decode_promote,
+    decode_release,
 };
 
 /// A machine, as the wire drives it.
@@ -254,22 +255,16 @@ fn with_script(
     keys: &Keys,
     nonce: Nonce,
     command: Command,
-) -> Option<Pipeline> {
+) -> Option<Packed> {
     let run = hub.node(node).live()?.run;
+    let scripts = &hub.scripts;
     let (code, call) = match command {
-        Command::Extend { hold } => (
-            include_str!("scripts/extend.lua"),
-            hub.scripts.extend(keys, nonce, hold),
-        ),
-        Command::Release => (
-            include_str!("scripts/release.lua"),
-            hub.scripts.release(keys, &run, nonce),
-        ),
+        Command::Extend { hold } => (scripts.extend_code(), scripts.extend(keys, nonce, hold)),
+        Command::Release => (scripts.release_code(), scripts.release(keys, &run, nonce)),
         _ => return None,
     };
-    let mut commands = Pipeline::new();
-    commands.cmd("SCRIPT").arg("LOAD").arg(code);
-    commands.add_command(call);
+    let mut commands = Packed::of(&["SCRIPT", "LOAD", code]);
+    commands.append(&call);
     Some(commands)
 }
 

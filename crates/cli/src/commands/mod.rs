@@ -3,6 +3,7 @@
 mod acquire;
 mod break_lock;
 mod completions;
+mod doctor;
 mod engines;
 mod grant;
 mod ls;
@@ -25,6 +26,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
     match command {
         Command::Run(args) => return run::run(context, args),
         Command::Acquire(args) => return acquire::acquire(context, args),
+        Command::Doctor(args) => return doctor::doctor(context, args),
         Command::Renew(args) => renew::renew(context, args)?,
         Command::Release(args) => release::release(context, args)?,
         Command::Status(args) => status::status(context, args)?,

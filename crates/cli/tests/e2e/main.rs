@@ -1,5 +1,5 @@
 //! The `leasehold` command as a user types it: real processes, files, signals and
-//! terminals, on the local engine.
+//! terminals, on the local engine; `doctor` on Redis servers as well.
 //!
 //! Every test has a home directory of its own (see `support::home`), and so its own
 //! locks.
@@ -11,6 +11,7 @@ mod config;
 mod counters;
 mod crash;
 mod database;
+mod doctor;
 mod engines;
 mod input;
 mod loss;

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use leasehold_core::Token;
 use leasehold_core::quorum::{Inspection, JoinCommand, JoinReply, Recalled, RunId};
-use redis::{Pipeline, Script, Value, cmd};
+use redis::{Script, Value};
 
 use super::info::decode_info;
 use super::keys::NODE;
 use super::reply::{array, micros, millis, parsed, text, token};
-use super::{BadReply, RunText, whole_millis};
+use super::{Arg, BadReply, Packed, RunText, whole_millis};
 
 /// The scripts of the join.
 #[derive(Debug)]
@@ -50,14 +50,14 @@ impl JoinScripts {
     }
 
     /// One step, as sent over a connection whose server has this run id.
-    pub(super) fn encode(&self, command: JoinCommand, run_id: &RunText) -> Pipeline {
-        let mut pipe = Pipeline::new();
+    pub(super) fn encode(&self, command: JoinCommand, run_id: &RunText) -> Packed {
+        let mut packed = Packed::default();
         let (source, args) = match command {
             JoinCommand::Inspect => {
-                let fields = ["joined", "high", "floor", "max_ttl"];
-                pipe.cmd("HMGET").arg(NODE).arg(&fields).cmd("TIME");
-                pipe.cmd("INFO").arg("all");
-                return pipe;
+                packed.words(&["HMGET", NODE, "joined", "high", "floor", "max_ttl"]);
+                packed.words(&["TIME"]);
+                packed.words(&["INFO", "all"]);
+                return packed;
             }
             JoinCommand::Notice { ticket } => (&self.notice, vec![ticket.to_string()]),
             JoinCommand::Recall => (&self.recall, vec![]),
@@ -82,15 +82,15 @@ impl JoinScripts {
                 vec![whole_millis(max_ttl).to_string(), "keep".to_owned()],
             ),
         };
-        pipe.cmd("SCRIPT").arg("LOAD").arg(source.code);
-        let mut call = cmd("EVALSHA");
-        call.arg(&source.sha).arg(1).arg(NODE).arg(run_id).arg(args);
-        pipe.add_command(call);
+        packed.words(&["SCRIPT", "LOAD", source.code]);
+        let mut words = vec![run_id.into()];
+        words.extend(args.iter().map(|arg| Arg::Text(arg)));
+        packed.call(&source.sha, &[Arg::Text(NODE)], &words);
         if let JoinCommand::Notice { .. } = command {
             // After the notice, so that no flush falls in between unseen.
-            pipe.cmd("INFO").arg("all");
+            packed.words(&["INFO", "all"]);
         }
-        pipe
+        packed
     }
 }
 

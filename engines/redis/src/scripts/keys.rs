@@ -2,6 +2,8 @@
 
 use leasehold_core::{Error, LockName};
 
+use super::Arg;
+
 /// What a node remembers about itself.
 ///
 /// It has no hash tag, and the scripts touch it together with a lock's keys. A
@@ -59,6 +61,22 @@ impl Keys {
             wake: ours("wake"),
             lock,
         })
+    }
+
+    pub(super) fn lock(&self) -> Arg<'_> {
+        Arg::Text(&self.lock)
+    }
+
+    pub(super) fn fence(&self) -> Arg<'_> {
+        Arg::Text(&self.fence)
+    }
+
+    pub(super) fn lease(&self) -> Arg<'_> {
+        Arg::Text(&self.lease)
+    }
+
+    pub(super) fn broken(&self) -> Arg<'_> {
+        Arg::Text(&self.broken)
     }
 
     /// Where a release is published. Subscribe before asking.

@@ -21,6 +21,7 @@
 pub(crate) mod info;
 mod joins;
 mod keys;
+mod pack;
 mod reply;
 mod view;
 mod vote;
@@ -30,10 +31,11 @@ use std::time::Duration;
 
 use leasehold_core::quorum::{JoinCommand, RunId};
 use leasehold_core::{BreakStatus, Nonce, Owner, Token};
-use redis::{Cmd, Pipeline, RedisWrite, Script, ToRedisArgs, Value};
+use redis::{Script, Value};
 
 pub(crate) use joins::decode_join;
 pub(crate) use keys::{Keys, NODE};
+pub(crate) use pack::{Arg, Packed};
 pub(crate) use reply::BadReply;
 pub(crate) use view::{BreakReply, HeldKey, View, decode_break, decode_status};
 pub(crate) use vote::{decode_acquire, decode_extend, decode_promote, decode_release};
@@ -94,9 +96,9 @@ impl fmt::Debug for RunText {
     }
 }
 
-impl ToRedisArgs for RunText {
-    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
-        out.write_arg(self.text.as_bytes());
+impl<'a> From<&'a RunText> for Arg<'a> {
+    fn from(run: &'a RunText) -> Self {
+        Self::Text(&run.text)
     }
 }
 
@@ -106,14 +108,11 @@ impl Voting {
         Self { code, sha }
     }
 
-    fn call(&self, keys: &[&str]) -> Cmd {
-        // Enough for most names: one allocation each for the bytes and the places.
-        let mut cmd = Cmd::with_capacity(keys.len() + 12, 512);
-        cmd.arg("EVALSHA").arg(&self.sha).arg(keys.len());
-        for key in keys {
-            cmd.arg(key);
-        }
-        cmd
+    fn call(&self, keys: &[Arg<'_>], args: &[Arg<'_>]) -> Packed {
+        // Enough for most names.
+        let mut packed = Packed::with_capacity(512);
+        packed.call(&self.sha, keys, args);
+        packed
     }
 }
 
@@ -141,45 +140,54 @@ impl Scripts {
         hold: Duration,
         proposal: Token,
         label: Label<'_>,
-    ) -> Cmd {
+    ) -> Packed {
         let ttl = hold.saturating_sub(label.grace);
-        let keys = [&*keys.lock, &keys.fence, &keys.lease, NODE];
-        let mut cmd = self.acquire.call(&keys);
-        cmd.arg(run_id).arg(nonce.to_string());
-        cmd.arg(whole_millis(hold)).arg(proposal.get());
-        cmd.arg(self.retention).arg(label.owner.as_str());
-        cmd.arg(whole_millis(ttl)).arg(whole_millis(label.grace));
-        cmd
+        self.acquire.call(
+            &[keys.lock(), keys.fence(), keys.lease(), Arg::Text(NODE)],
+            &[
+                run_id.into(),
+                Arg::Nonce(nonce),
+                millis(hold),
+                Arg::Number(proposal.get()),
+                Arg::Number(self.retention),
+                Arg::Text(label.owner.as_str()),
+                millis(ttl),
+                millis(label.grace),
+            ],
+        )
     }
 
     /// Raises the counter, if the key is still ours. See [`decode_promote`].
-    pub(crate) fn promote(&self, keys: &Keys, run_id: &RunText, nonce: Nonce, to: Token) -> Cmd {
-        let keys = [&*keys.lock, &keys.fence, NODE];
-        let mut cmd = self.promote.call(&keys);
-        cmd.arg(run_id).arg(nonce.to_string());
-        cmd.arg(to.get()).arg(self.retention);
-        cmd
+    pub(crate) fn promote(&self, keys: &Keys, run_id: &RunText, nonce: Nonce, to: Token) -> Packed {
+        self.promote.call(
+            &[keys.lock(), keys.fence(), Arg::Text(NODE)],
+            &[
+                run_id.into(),
+                Arg::Nonce(nonce),
+                Arg::Number(to.get()),
+                Arg::Number(self.retention),
+            ],
+        )
     }
 
     /// Lets the key live longer, if it is still ours. See [`decode_extend`].
-    pub(crate) fn extend(&self, keys: &Keys, nonce: Nonce, hold: Duration) -> Cmd {
-        let mut cmd = self.extend.call(&[&keys.lock, &keys.lease]);
-        cmd.arg(nonce.to_string()).arg(whole_millis(hold));
-        cmd
+    pub(crate) fn extend(&self, keys: &Keys, nonce: Nonce, hold: Duration) -> Packed {
+        let keys = [keys.lock(), keys.lease()];
+        self.extend.call(&keys, &[Arg::Nonce(nonce), millis(hold)])
     }
 
     /// Deletes the key, if it is still ours, and publishes on [`Keys::wake`]. See
     /// [`decode_release`].
-    pub(crate) fn release(&self, keys: &Keys, nonce: Nonce) -> Cmd {
-        let mut cmd = self.release.call(&[&keys.lock, &keys.lease]);
-        cmd.arg(nonce.to_string()).arg(keys.wake());
-        cmd
+    pub(crate) fn release(&self, keys: &Keys, nonce: Nonce) -> Packed {
+        let wake = Arg::Text(keys.wake());
+        let keys = [keys.lock(), keys.lease()];
+        self.release.call(&keys, &[Arg::Nonce(nonce), wake])
     }
 
     /// The lock as the node has it; changes nothing. See [`decode_status`].
-    pub(crate) fn status(&self, keys: &Keys) -> Cmd {
-        let keys = [&*keys.lock, &keys.fence, &keys.lease, &keys.broken];
-        self.status.call(&keys)
+    pub(crate) fn status(&self, keys: &Keys) -> Packed {
+        let keys = [keys.lock(), keys.fence(), keys.lease(), keys.broken()];
+        self.status.call(&keys, &[])
     }
 
     /// Deletes the key if it has this nonce, raises the counter to at least `to`,
@@ -192,33 +200,44 @@ impl Scripts {
         nonce: Option<Nonce>,
         to: Token,
         why: &BreakStatus,
-    ) -> Cmd {
+    ) -> Packed {
         let ended: Vec<_> = why.ended.iter().map(Token::to_string).collect();
-        let wake = keys.wake();
-        let keys = [&*keys.lock, &keys.fence, &keys.lease, NODE, &keys.broken];
-        let mut cmd = self.unlock.call(&keys);
-        cmd.arg(run_id);
-        cmd.arg(nonce.map_or_else(String::new, |nonce| nonce.to_string()));
-        cmd.arg(to.get()).arg(self.retention).arg(wake);
-        cmd.arg(why.by.as_str()).arg(&why.reason);
-        cmd.arg(why.unix_seconds).arg(ended.join(" "));
-        cmd
+        self.unlock.call(
+            &[
+                keys.lock(),
+                keys.fence(),
+                keys.lease(),
+                Arg::Text(NODE),
+                keys.broken(),
+            ],
+            &[
+                run_id.into(),
+                nonce.map_or(Arg::Text(""), Arg::Nonce),
+                Arg::Number(to.get()),
+                Arg::Number(self.retention),
+                Arg::Text(keys.wake()),
+                Arg::Text(why.by.as_str()),
+                Arg::Text(&why.reason),
+                Arg::Number(why.unix_seconds),
+                Arg::Text(&ended.join(" ")),
+            ],
+        )
     }
 
     /// A step of a join, over a connection whose server has this run id. Needs no
     /// script there. See [`decode_join`].
-    pub(crate) fn join(&self, command: JoinCommand, run_id: &RunText) -> Pipeline {
+    pub(crate) fn join(&self, command: JoinCommand, run_id: &RunText) -> Packed {
         self.join.encode(command, run_id)
     }
 
     /// Loads the scripts of the locks. Only a join may, over the connection that
     /// was just answered `Installed`. See [`decode_load`](Self::decode_load).
-    pub(crate) fn load(&self) -> Pipeline {
-        let mut pipe = Pipeline::new();
+    pub(crate) fn load(&self) -> Packed {
+        let mut packed = Packed::default();
         for script in self.voting() {
-            pipe.cmd("SCRIPT").arg("LOAD").arg(script.code);
+            packed.words(&["SCRIPT", "LOAD", script.code]);
         }
-        pipe
+        packed
     }
 
     /// The answers to a load, one per command of its pipeline.
@@ -242,6 +261,10 @@ impl Scripts {
         ]
         .into_iter()
     }
+}
+
+fn millis(length: Duration) -> Arg<'static> {
+    Arg::Number(whole_millis(length))
 }
 
 /// Whole milliseconds, rounded up, and few enough for a server to add to its clock.

@@ -306,8 +306,7 @@ fn a_join_notices_that_it_talks_to_another_server() {
         JoinCommand::Inspect,
         JoinCommand::Notice { ticket: nonce(1) },
     ] {
-        let pipe = one.scripts.join(command, &other.run);
-        let said: Vec<Value> = pipe.query(&mut one.connection).unwrap();
+        let said = one.ask_all(&one.scripts.join(command, &other.run));
         assert!(decode_join(command, &other.run, &said).is_err());
     }
 }

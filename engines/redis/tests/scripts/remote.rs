@@ -6,12 +6,12 @@ use leasehold_core::quorum::{
     AcquireReply, JoinCommand, JoinReply, OwnerReply, PromoteReply, RunId,
 };
 use leasehold_core::{BreakStatus, LockName, Nonce, Owner, StoreTime, Token};
-use redis::{Cmd, Connection, RedisResult, Value};
+use redis::{Cmd, Connection, ConnectionLike, RedisResult, Value};
 
 use super::scripts::info::{ServerInfo, decode_info};
 use super::scripts::{
-    BreakReply, Keys, Label, RunText, Scripts, View, decode_acquire, decode_break, decode_extend,
-    decode_join, decode_promote, decode_release, decode_status,
+    BreakReply, Keys, Label, Packed, RunText, Scripts, View, decode_acquire, decode_break,
+    decode_extend, decode_join, decode_promote, decode_release, decode_status,
 };
 use super::support::Server;
 
@@ -67,7 +67,7 @@ impl Remote {
     }
 
     pub(crate) fn load(&mut self) {
-        let said: Vec<Value> = self.scripts.load().query(&mut self.connection).unwrap();
+        let said = self.ask_all(&self.scripts.load());
         self.scripts.decode_load(&said).unwrap();
     }
 
@@ -135,8 +135,7 @@ impl Remote {
     /// A step of a join, under another run id than the server's if told so.
     pub(crate) fn join(&mut self, command: JoinCommand, run: Option<RunId>) -> JoinReply {
         let run = run.map_or_else(|| self.run.clone(), RunText::from);
-        let pipe = self.scripts.join(command, &run);
-        let said: Vec<Value> = pipe.query(&mut self.connection).unwrap();
+        let said = self.ask_all(&self.scripts.join(command, &run));
         decode_join(command, &run, &said).unwrap()
     }
 
@@ -150,7 +149,7 @@ impl Remote {
         for word in words {
             cmd.arg(word);
         }
-        self.ask(&cmd).unwrap()
+        cmd.query(&mut self.connection).unwrap()
     }
 
     /// How long a key lives, in ms; -1 for ever, -2 if it is not there.
@@ -169,8 +168,19 @@ impl Remote {
         StoreTime::from_micros(seconds * 1_000_000 + micros)
     }
 
-    fn ask(&mut self, cmd: &Cmd) -> RedisResult<Value> {
-        cmd.query(&mut self.connection)
+    fn ask(&mut self, command: &Packed) -> RedisResult<Value> {
+        let said = self.connection.req_packed_command(command.bytes())?;
+        said.extract_error()
+    }
+
+    pub(crate) fn ask_all(&mut self, commands: &Packed) -> Vec<Value> {
+        let (bytes, count) = (commands.bytes(), commands.commands());
+        let said = self
+            .connection
+            .req_packed_commands(bytes, 0, count)
+            .unwrap();
+        let said = said.into_iter().map(Value::extract_error);
+        said.collect::<RedisResult<_>>().unwrap()
     }
 }
 
