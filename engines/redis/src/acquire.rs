@@ -415,19 +415,20 @@ impl Asking<'_> {
         let Mode::Permit(n) = self.request.mode else {
             return None;
         };
-        let taken = self.grant.slot.get();
-        let start = self.hub.below(n.get());
-        let slots = (0..n.get()).map(|slot| (slot + start) % n.get());
-        let free = |slot: &u32| {
-            let having = wire.views.iter().filter(|(_, view)| view.has_slot(*slot));
-            having.count() < self.hub.quorum.size().min(wire.views.len())
-        };
-        let room = |view: &View| view.grants() + view.ahead(self.request.nonce) < n.get() as usize;
-        let with_room = wire.views.iter().filter(|(_, view)| room(view)).count();
-        if with_room < self.hub.quorum.size().min(wire.views.len()).max(1) {
+        let views = || wire.views.iter().map(|(_, view)| view);
+        let needed = self.hub.quorum.size().min(wire.views.len()).max(1);
+        // Whoever comes first will want what is free.
+        let has_room = |view: &&View| view.leases().count() + (view.ahead as usize) < n.get() as usize;
+        if views().filter(has_room).count() < needed {
             return None;
         }
-        slots.filter(|slot| Some(*slot) != taken).find(free)
+        let free = |slot: u32| {
+            let has_it = |view: &&View| view.leases().all(|lease| lease.slot != slot);
+            views().filter(has_it).count() >= needed
+        };
+        let (asked, start) = (self.grant.slot.get(), self.hub.below(n.get()));
+        let mut slots = (0..n.get()).map(|slot| (slot + start) % n.get());
+        slots.find(|&slot| Some(slot) != asked && free(slot))
     }
 
     fn unavailable(&self, wire: &Wire, fates: &[Fate]) -> Error {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use leasehold_core::quorum::{DEFAULT_RETENTION, Quorum};
+use leasehold_core::quorum::Quorum;
 use leasehold_core::{EngineUrl, Error, Ttl};
 use percent_encoding::percent_decode_str;
 
@@ -12,6 +12,8 @@ use percent_encoding::percent_decode_str;
 const PORT: u16 = 6379;
 /// The longest hold granted unless the URL says otherwise.
 const MAX_TTL: Duration = Duration::from_secs(60);
+/// How long a break by hand is remembered unless the URL says otherwise.
+const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long a node may take to answer unless the URL says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -90,8 +92,8 @@ impl RedisOptions {
     ///
     /// Keys of them all: `max_ttl` (1m: the longest TTL plus grace), `timeout`
     /// (1s: how long a server may take to answer), `prefix` (none: put before the
-    /// lock's name to make its key), `retention` (7d: how long the counter of an
-    /// idle name is kept), `fresh=yes` (the servers are new and have granted
+    /// lock's name to make its key), `retention` (7d: how long a break by
+    /// hand is remembered), `fresh=yes` (the servers are new and have granted
     /// nothing yet), `durable=yes` (each keeps all that it has answered:
     /// `appendfsync always`), `era=auto` or `era=manual` (whether a quorum that has
     /// lost its memory may start anew by itself).
@@ -132,7 +134,7 @@ impl RedisOptions {
             era: !take_word(&mut url, "era", ["auto", "manual"])?,
             durable: take_word(&mut url, "durable", ["no", "yes"])?,
             timeout: take_length(&mut url, "timeout", TIMEOUT)?,
-            retention: take_length(&mut url, "retention", DEFAULT_RETENTION)?,
+            retention: take_length(&mut url, "retention", RETENTION)?,
             prefix: url.take("prefix").unwrap_or_default(),
         };
         url.finish()?;

@@ -64,7 +64,7 @@ async fn attempt(
         hub.quorum,
         nodes,
         request.ttl,
-        hold,
+        (grant.slot.get().unwrap_or_default(), hold),
         held.deadline,
         patience,
         now,

@@ -156,10 +156,16 @@ impl Wire {
             Command::Acquire(ask) => scripts.acquire(keys, &live.run, nonce, &ask, label),
             Command::Promote { to } => scripts.promote(keys, &live.run, nonce, to),
             Command::Place { to } => scripts.place(keys, nonce, to),
-            Command::Yield { to, place, line } => {
-                scripts.step_back(keys, &live.run, nonce, to, place, line)
+            Command::Yield {
+                to,
+                up_to,
+                place,
+                line,
+            } => {
+                let terms = (to, up_to, place, line);
+                scripts.step_back(keys, &live.run, nonce, terms, label.channel)
             }
-            Command::Extend { hold } => scripts.extend(keys, nonce, hold),
+            Command::Extend { slot, hold } => scripts.extend(keys, nonce, slot, hold),
             Command::Release => scripts.release(keys, &live.run, nonce),
         };
         let sent = self.sent;
@@ -259,7 +265,10 @@ fn with_script(
     let run = hub.node(node).live()?.run;
     let scripts = &hub.scripts;
     let (code, call) = match command {
-        Command::Extend { hold } => (scripts.extend_code(), scripts.extend(keys, nonce, hold)),
+        Command::Extend { slot, hold } => {
+            let call = scripts.extend(keys, nonce, slot, hold);
+            (scripts.extend_code(), call)
+        }
         Command::Release => (scripts.release_code(), scripts.release(keys, &run, nonce)),
         _ => return None,
     };

@@ -146,7 +146,7 @@ impl Op {
             name,
             nonce,
             dead: false,
-            again_at: 0,
+            again_at: u64::MAX,
             machine,
         }
     }

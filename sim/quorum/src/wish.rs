@@ -6,7 +6,7 @@ use leasehold_core::quorum::{
     Acquire, AcquireOutcome, AcquireReply, Command, Failure, Handover, HandoverTerms, Mutation,
     NodeId, NodeSet, OwnerReply, Plan, Proposals, Push, Reply, Step, made,
 };
-use leasehold_core::{Deadline, Instant, LockName, Mode, Nonce, Token};
+use leasehold_core::{Deadline, Instant, LockName, Mode, Token};
 
 use crate::server::Answer;
 
@@ -81,10 +81,6 @@ impl Wish {
         (wish, said)
     }
 
-    pub(crate) const fn nonce(&self) -> Nonce {
-        self.plan.nonce
-    }
-
     pub(crate) const fn mode(&self) -> Mode {
         self.plan.ask.mode
     }
@@ -129,6 +125,11 @@ impl Wish {
     }
 
     pub(crate) fn tick(&mut self, now: Instant) -> Said {
+        // Once the lock was handed over, an attempt under way must not fail, or its
+        // clean-up would release the lease.
+        if self.is_over() {
+            return Said::default();
+        }
         let step = self.acquire.on_tick(now);
         self.said(step)
     }

@@ -1,33 +1,39 @@
--- Delete a key that has this nonce, raise the counter, remember who broke the lock
--- and why, and wake a waiter. With the nonce '' the lock must be free, and there is
--- nothing to delete.
+-- End what has the lock, if it is among what was seen; raise the counter, remember who
+-- broke it and why, and hand over. With nothing seen the lock must be free.
 --
 -- A node that does not vote counts nothing: the join will put it above.
 --
--- KEYS  lock, fence, lease, node record, break
--- ARGV  run id, nonce, counter wanted, retention (ms), channel, by, reason,
---       unix seconds, tokens ended (with spaces between)
--- Returns the counter, 0 if the key is another one, -1 if done but not counted on
+-- KEYS  lock, lease, line, node record, break
+-- ARGV  run id, counter wanted, field of the counter, kept (ms), by, reason,
+--       unix seconds, tokens ended (with spaces between), then the values seen: nonces
+--       of leases, or what a foreign client wrote
+-- Returns the counter, 0 if something else has the lock, -1 if done but not counted on
 -- a node that has not joined.
-local found = redis.call('MGET', KEYS[1], KEYS[2])
-if found[1] ~= (ARGV[2] ~= '' and ARGV[2]) then
-  return 0
+load()
+local seen = {}
+for at = 9, #ARGV do
+  seen[ARGV[at]] = true
 end
-redis.call('HSET', KEYS[5], 'by', ARGV[6], 'reason', ARGV[7], 'at', ARGV[8], 'ended', ARGV[9])
-redis.call('PEXPIRE', KEYS[5], ARGV[4])
-local record = redis.call('HMGET', KEYS[4], 'joined', 'high')
-local counter = -1
-if record[1] == ARGV[1] then
-  local high = tonumber(record[2])
-  counter = math.max(tonumber(found[2] or high), tonumber(ARGV[3]))
-  local text = string.format('%.0f', counter)
-  redis.call('SET', KEYS[2], text, 'PX', ARGV[4])
-  if counter > high then
-    redis.call('HSET', KEYS[4], 'high', text)
+for _, grant in ipairs(lock.grants) do
+  if not seen[grant.nonce] then
+    return 0
   end
 end
-if found[1] then
-  redis.call('DEL', KEYS[1], KEYS[3])
+if lock.value and #lock.grants == 0 and not seen[lock.value] then
+  return 0
 end
-redis.pcall('PUBLISH', ARGV[5], ARGV[2])
+redis.call('HSET', KEYS[5], 'by', ARGV[5], 'reason', ARGV[6], 'at', ARGV[7], 'ended', ARGV[8])
+redis.call('PEXPIRE', KEYS[5], ARGV[4])
+local record = read_record(ARGV[3])
+local counter = -1
+if record.joined == ARGV[1] then
+  counter = counted(record, math.max(record.last, tonumber(ARGV[2])))
+end
+if lock.value then
+  lock.grants = {}
+  rekey()
+end
+pass_on(ARGV[1], ARGV[3])
+store()
+publish()
 return counter

@@ -17,6 +17,7 @@ use super::{Arg, BadReply, Packed, RunText, whole_millis};
 /// The scripts of the join.
 #[derive(Debug)]
 pub(super) struct JoinScripts {
+    inspect: Source,
     notice: Source,
     recall: Source,
     raise: Source,
@@ -27,25 +28,28 @@ pub(super) struct JoinScripts {
 /// A script that is sent along.
 #[derive(Debug)]
 struct Source {
-    code: &'static str,
+    code: String,
     sha: String,
 }
 
 impl Source {
-    fn new(code: &'static str) -> Self {
-        let sha = Script::new(code).get_hash().to_owned();
+    fn new(code: String) -> Self {
+        let sha = Script::new(&code).get_hash().to_owned();
         Self { code, sha }
     }
 }
 
 impl JoinScripts {
     pub(super) fn new() -> Self {
+        let whole = |code: &str| Source::new(code.to_owned());
+        let marked = |code: &str| Source::new([include_str!("mark.lua"), code].concat());
         Self {
-            notice: Source::new(include_str!("notice.lua")),
-            recall: Source::new(include_str!("recall.lua")),
-            raise: Source::new(include_str!("raise.lua")),
-            install: Source::new(include_str!("install.lua")),
-            adopt: Source::new(include_str!("adopt.lua")),
+            inspect: marked(include_str!("inspect.lua")),
+            notice: marked(include_str!("notice.lua")),
+            recall: marked(include_str!("recall.lua")),
+            raise: whole(include_str!("raise.lua")),
+            install: whole(include_str!("install.lua")),
+            adopt: whole(include_str!("adopt.lua")),
         }
     }
 
@@ -53,12 +57,7 @@ impl JoinScripts {
     pub(super) fn encode(&self, command: JoinCommand, run_id: &RunText) -> Packed {
         let mut packed = Packed::default();
         let (source, args) = match command {
-            JoinCommand::Inspect => {
-                packed.words(&["HMGET", NODE, "joined", "high", "floor", "max_ttl"]);
-                packed.words(&["TIME"]);
-                packed.words(&["INFO", "all"]);
-                return packed;
-            }
+            JoinCommand::Inspect => (&self.inspect, vec![]),
             JoinCommand::Notice { ticket } => (&self.notice, vec![ticket.to_string()]),
             JoinCommand::Recall => (&self.recall, vec![]),
             JoinCommand::Raise { to } => (&self.raise, vec![to.to_string()]),
@@ -82,11 +81,11 @@ impl JoinScripts {
                 vec![whole_millis(max_ttl).to_string(), "keep".to_owned()],
             ),
         };
-        packed.words(&["SCRIPT", "LOAD", source.code]);
+        packed.words(&["SCRIPT", "LOAD", &source.code]);
         let mut words = vec![run_id.into()];
         words.extend(args.iter().map(|arg| Arg::Text(arg)));
         packed.call(&source.sha, &[Arg::Text(NODE)], &words);
-        if let JoinCommand::Notice { .. } = command {
+        if let JoinCommand::Inspect | JoinCommand::Notice { .. } = command {
             // After the notice, so that no flush falls in between unseen.
             packed.words(&["INFO", "all"]);
         }
@@ -125,31 +124,28 @@ struct Record {
     max_ttl: Duration,
 }
 
+impl Record {
+    fn read(joined: &Value, mark: &Value, max_ttl: &Value) -> Option<Self> {
+        Some(Self {
+            joined: match text(joined)? {
+                "" => None,
+                joined => Some(joined.parse().ok()?),
+            },
+            mark: token(mark)?,
+            max_ttl: millis(max_ttl)?,
+        })
+    }
+}
+
 fn read_inspect(run_id: &RunText, values: &[Value]) -> Option<JoinReply> {
-    let [fields, time, info] = values else {
+    let [_, said, info] = values else {
         return None;
     };
-    let record = match array(fields)? {
-        [Value::Nil, ..] => Record {
-            joined: None,
-            mark: Token::NONE,
-            max_ttl: Duration::ZERO,
-        },
-        [joined, high, floor, max_ttl] => Record {
-            joined: Some(parsed(joined)?),
-            mark: parsed::<Token>(high)?.max(parsed(floor)?),
-            max_ttl: Duration::from_millis(parsed(max_ttl)?),
-        },
-        _ => return None,
-    };
-    let [seconds, within] = array(time)? else {
+    let [now, joined, mark, max_ttl] = array(said)? else {
         return None;
     };
-    let seconds: u64 = parsed(seconds)?;
-    let unix_micros = seconds
-        .checked_mul(1_000_000)?
-        .checked_add(parsed(within)?)?;
-    inspection(run_id, record, unix_micros, info).map(JoinReply::Inspected)
+    let record = Record::read(joined, mark, max_ttl)?;
+    inspection(run_id, record, unix_micros(now)?, info).map(JoinReply::Inspected)
 }
 
 fn read_notice(run_id: &RunText, values: &[Value]) -> Option<JoinReply> {
@@ -159,14 +155,7 @@ fn read_notice(run_id: &RunText, values: &[Value]) -> Option<JoinReply> {
     let [ticket, ago, now, joined, mark, max_ttl] = array(said)? else {
         return None;
     };
-    let record = Record {
-        joined: match text(joined)? {
-            "" => None,
-            joined => Some(joined.parse().ok()?),
-        },
-        mark: token(mark)?,
-        max_ttl: millis(max_ttl)?,
-    };
+    let record = Record::read(joined, mark, max_ttl)?;
     Some(JoinReply::Noticed {
         ticket: parsed(ticket)?,
         ago: micros(ago)?,

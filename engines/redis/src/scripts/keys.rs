@@ -1,5 +1,6 @@
 //! The keys of a lock.
 
+use leasehold_core::quorum::counter_of;
 use leasehold_core::{Error, LockName};
 
 use super::Arg;
@@ -14,20 +15,20 @@ pub(crate) const NODE: &str = "leasehold:node";
 /// All our keys but the locks' own begin with this.
 const OURS: &str = "leasehold:";
 
-/// The keys of a lock, and its channel. Made once per operation, the same for
+/// The keys of a lock. Made once per operation, the same for
 /// every node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Keys {
     /// The lock's own key, which every Redlock client shares: prefix and name.
     pub(super) lock: String,
-    /// The last counter granted.
-    pub(super) fence: String,
-    /// Owner, time and length of our lease, for people.
+    /// What is known of an exclusive lease of ours.
     pub(super) lease: String,
+    /// Shared leases, permits, and who waits.
+    pub(super) line: String,
     /// The last break by hand.
     pub(super) broken: String,
-    /// Where releases are published.
-    wake: String,
+    /// The field of the node's record with the name's counter.
+    counter: String,
 }
 
 impl Keys {
@@ -55,33 +56,58 @@ impl Keys {
             true => format!("{OURS}{what}:{lock}"),
         };
         Ok(Self {
-            fence: ours("fence"),
             lease: ours("lease"),
+            line: ours("line"),
             broken: ours("break"),
-            wake: ours("wake"),
+            counter: format!("c{}", counter_of(name)),
             lock,
         })
+    }
+
+    /// The pattern of all keys of ours.
+    pub(crate) const OURS_ALL: &str = "leasehold:*";
+
+    /// The lock that has this key of ours, if it is held or waited for by that.
+    pub(crate) fn lock_of(key: &str, prefix: &str) -> Option<LockName> {
+        let rest = key.strip_prefix(OURS)?;
+        let lock = ["lease", "line"].iter().find_map(|what| {
+            let tagged = rest.strip_suffix(what).and_then(|rest| {
+                let lock = rest.strip_prefix('{')?.strip_suffix("}:")?;
+                (!lock.contains('}')).then_some(lock)
+            });
+            let plain = rest.strip_prefix(what).and_then(|rest| {
+                let lock = rest.strip_prefix(':')?;
+                lock.contains('}').then_some(lock)
+            });
+            tagged.or(plain)
+        });
+        LockName::new(lock?.strip_prefix(prefix)?).ok()
     }
 
     pub(super) fn lock(&self) -> Arg<'_> {
         Arg::Text(&self.lock)
     }
 
-    pub(super) fn fence(&self) -> Arg<'_> {
-        Arg::Text(&self.fence)
-    }
-
     pub(super) fn lease(&self) -> Arg<'_> {
         Arg::Text(&self.lease)
     }
 
-    pub(super) fn broken(&self) -> Arg<'_> {
-        Arg::Text(&self.broken)
+    pub(super) fn line(&self) -> Arg<'_> {
+        Arg::Text(&self.line)
     }
 
-    /// Where a release is published. Subscribe before asking.
-    pub(crate) fn wake(&self) -> &str {
-        &self.wake
+    /// The node's record. Of a Redis Cluster it would be one for each slot.
+    pub(super) fn record(&self) -> Arg<'_> {
+        Arg::Text(NODE)
+    }
+
+    pub(super) fn counter(&self) -> Arg<'_> {
+        Arg::Text(&self.counter)
+    }
+
+    pub(super) fn all(&self) -> [Arg<'_>; 5] {
+        let broken = Arg::Text(&self.broken);
+        [self.lock(), self.lease(), self.line(), self.record(), broken]
     }
 }
 
@@ -105,8 +131,7 @@ mod tests {
         let name = LockName::new("orders/7").unwrap();
         let keys = Keys::of(&name, "").unwrap();
         assert_eq!(keys.lock, "orders/7");
-        assert_eq!(keys.fence, "leasehold:{orders/7}:fence");
-        assert_eq!(keys.wake(), "leasehold:{orders/7}:wake");
+        assert_eq!(keys.line, "leasehold:{orders/7}:line");
         let keys = Keys::of(&name, "lock:").unwrap();
         assert_eq!(keys.lock, "lock:orders/7");
         assert_eq!(keys.lease, "leasehold:{lock:orders/7}:lease");
@@ -118,26 +143,39 @@ mod tests {
         let names = [
             "a",
             "{a}",
-            "{a}:fence",
+            "{a}:line",
             "x{a}b",
             "a{",
             "{",
-            "fence:a",
+            "line:a",
             "a}b{c}",
         ];
         for name in names {
             let keys = Keys::of(&LockName::new(name).unwrap(), "").unwrap();
             for key in [
                 &keys.lock,
-                &keys.fence,
                 &keys.lease,
+                &keys.line,
                 &keys.broken,
-                &keys.wake,
             ] {
                 assert_eq!(tag(key), tag(&keys.lock), "{key}");
                 assert!(all.insert(key.clone()), "{key}");
             }
         }
+    }
+
+    #[test]
+    fn a_lock_is_found_by_its_keys() {
+        for name in ["a", "{a}", "{a}:line", "a}b{c}", "x{a}b:lease"] {
+            let name = LockName::new(name).unwrap();
+            let keys = Keys::of(&name, "app:").unwrap();
+            for key in [&keys.lease, &keys.line] {
+                assert_eq!(Keys::lock_of(key, "app:").as_ref(), Some(&name), "{key}");
+                assert_eq!(Keys::lock_of(key, "other:"), None);
+            }
+            assert_eq!(Keys::lock_of(&keys.broken, "app:"), None);
+        }
+        assert_eq!(Keys::lock_of(NODE, ""), None);
     }
 
     #[test]

@@ -5,9 +5,14 @@
 //! their hash only, and those of the locks are loaded by the end of a join only:
 //! `NOSCRIPT` says that a connection has come to a server that did not join.
 //!
-//! A node has up to four keys for a lock, see [`Keys`], and one record for itself, the
-//! hash `leasehold:node`: `joined`, `high`, `floor`, `max_ttl` (ms), `since` (µs),
-//! and while it has forgotten `noticed_run`, `ticket`, `noticed_at` (µs).
+//! A node has up to four keys for a lock, see [`Keys`]: its own key, the *lease* (what is
+//! known of an exclusive holder), the *line* (shared leases, permits, and who waits) and
+//! the last *break*. For itself it has one record, the hash `leasehold:node`: `joined`,
+//! `floor`, `backed`, `max_ttl` (ms), `since` (µs), the counters `c0` to `c16383`, and
+//! while it has forgotten `noticed_run`, `ticket`, `noticed_at` (µs).
+//!
+//! A script is short where nobody else has or wants the lock. What it needs otherwise
+//! is in `lib.lua`, which is put between its two halves.
 //!
 //! Lengths are whole milliseconds there, rounded up. That is within the margin of
 //! C2, which is 2 ms at least, so no lease outlives a quarantine by it.
@@ -15,8 +20,8 @@
 //! # What a user needs
 //!
 //! The commands `EVALSHA`, `SCRIPT LOAD`, `INFO`, `TIME`, `GET`, `MGET`, `SET`,
-//! `DEL`, `PTTL`, `PEXPIRE`, `HMGET`, `HSET`, `HDEL`, `PUBLISH`, `SUBSCRIBE`, on the
-//! locks' own keys and on the keys and channels `leasehold:*`.
+//! `DEL`, `PTTL`, `PEXPIRE`, `HMGET`, `HGETALL`, `HSET`, `HDEL`, `PUBLISH`, `SUBSCRIBE`,
+//! on the locks' own keys and on the keys and channels `leasehold:*`.
 
 pub(crate) mod info;
 mod joins;
@@ -29,22 +34,26 @@ mod vote;
 use std::fmt;
 use std::time::Duration;
 
-use leasehold_core::quorum::{JoinCommand, RunId};
-use leasehold_core::{BreakStatus, Nonce, Owner, Token};
+use leasehold_core::quorum::{Ask, JoinCommand, RunId};
+use leasehold_core::{BreakStatus, Mode, Nonce, Owner, Token};
 use redis::{Script, Value};
 
 pub(crate) use joins::decode_join;
 pub(crate) use keys::{Keys, NODE};
 pub(crate) use pack::{Arg, Packed};
 pub(crate) use reply::BadReply;
-pub(crate) use view::{BreakReply, HeldKey, View, decode_break, decode_status};
-pub(crate) use vote::{decode_acquire, decode_extend, decode_promote, decode_release};
+pub(crate) use view::{BreakReply, HeldKey, Lease, View, decode_break, decode_status};
+pub(crate) use vote::{
+    decode_acquire, decode_extend, decode_promote, decode_push, decode_release,
+};
 
 /// The scripts, and how they are called.
 #[derive(Debug)]
 pub(crate) struct Scripts {
     acquire: Voting,
     promote: Voting,
+    place: Voting,
+    step_back: Voting,
     extend: Voting,
     release: Voting,
     status: Voting,
@@ -56,7 +65,7 @@ pub(crate) struct Scripts {
 /// A script of the locks.
 #[derive(Debug)]
 struct Voting {
-    code: &'static str,
+    code: String,
     sha: String,
 }
 
@@ -67,6 +76,8 @@ pub(crate) struct Label<'a> {
     pub(crate) owner: &'a Owner,
     /// How much longer than its TTL the key lives: the hold is both.
     pub(crate) grace: Duration,
+    /// Where it is told that the lock was handed over, or is worth asking for.
+    pub(crate) channel: &'a str,
 }
 
 /// A run id as text. Made once per connection, since every acquire carries it.
@@ -103,8 +114,8 @@ impl<'a> From<&'a RunText> for Arg<'a> {
 }
 
 impl Voting {
-    fn new(code: &'static str) -> Self {
-        let sha = Script::new(code).get_hash().to_owned();
+    fn new(code: String) -> Self {
+        let sha = Script::new(&code).get_hash().to_owned();
         Self { code, sha }
     }
 
@@ -117,111 +128,146 @@ impl Voting {
 }
 
 impl Scripts {
-    /// Nodes keep the counter of an idle name for `retention`.
+    /// Nodes remember a break for `retention`.
     pub(crate) fn new(retention: Duration) -> Self {
+        const LIB: &str = include_str!("lib.lua");
+        let whole = |code: &str| Voting::new([LIB, code].concat());
+        let halves = |fast: &str, slow: &str| Voting::new([fast, LIB, slow].concat());
         Self {
-            acquire: Voting::new(include_str!("acquire.lua")),
-            promote: Voting::new(include_str!("promote.lua")),
-            extend: Voting::new(include_str!("extend.lua")),
-            release: Voting::new(include_str!("release.lua")),
-            status: Voting::new(include_str!("status.lua")),
-            unlock: Voting::new(include_str!("break.lua")),
+            acquire: halves(include_str!("acquire.lua"), include_str!("acquire_slow.lua")),
+            promote: whole(include_str!("promote.lua")),
+            place: whole(include_str!("place.lua")),
+            step_back: whole(include_str!("step_back.lua")),
+            extend: halves(include_str!("extend.lua"), include_str!("extend_slow.lua")),
+            release: halves(include_str!("release.lua"), include_str!("release_slow.lua")),
+            status: whole(include_str!("status.lua")),
+            unlock: whole(include_str!("break.lua")),
             join: joins::JoinScripts::new(),
             retention: whole_millis(retention),
         }
     }
 
-    /// Takes the key, if it is free. See [`decode_acquire`].
+    /// Takes the lock, or a place in its line. See [`decode_acquire`].
     pub(crate) fn acquire(
         &self,
         keys: &Keys,
         run_id: &RunText,
         nonce: Nonce,
-        hold: Duration,
-        proposal: Token,
+        ask: &Ask,
         label: Label<'_>,
     ) -> Packed {
-        let ttl = hold.saturating_sub(label.grace);
+        let ttl = ask.hold.saturating_sub(label.grace);
         self.acquire.call(
-            &[keys.lock(), keys.fence(), keys.lease(), Arg::Text(NODE)],
+            &[keys.lock(), keys.lease(), keys.line(), keys.record()],
             &[
                 run_id.into(),
                 Arg::Nonce(nonce),
-                millis(hold),
-                Arg::Number(proposal.get()),
-                Arg::Number(self.retention),
-                Arg::Text(label.owner.as_str()),
+                millis(ask.hold),
+                Arg::Number(ask.proposal.get()),
+                keys.counter(),
                 millis(ttl),
                 millis(label.grace),
+                Arg::Text(label.owner.as_str()),
+                mode(ask.mode),
+                Arg::Number(ask.slot.into()),
+                ask.line.map_or(Arg::Number(0), millis),
+                Arg::Text(label.channel),
             ],
         )
     }
 
-    /// Raises the counter, if the key is still ours. See [`decode_promote`].
+    /// Raises the counter of a grant that is still ours. See [`decode_promote`].
     pub(crate) fn promote(&self, keys: &Keys, run_id: &RunText, nonce: Nonce, to: Token) -> Packed {
         self.promote.call(
-            &[keys.lock(), keys.fence(), Arg::Text(NODE)],
+            &[keys.lock(), keys.lease(), keys.line(), keys.record()],
             &[
                 run_id.into(),
                 Arg::Nonce(nonce),
                 Arg::Number(to.get()),
-                Arg::Number(self.retention),
+                keys.counter(),
             ],
         )
     }
 
-    /// Lets the key live longer, if it is still ours. See [`decode_extend`].
-    pub(crate) fn extend(&self, keys: &Keys, nonce: Nonce, hold: Duration) -> Packed {
-        let keys = [keys.lock(), keys.lease()];
-        self.extend.call(&keys, &[Arg::Nonce(nonce), millis(hold)])
+    /// Moves our place in the line. Answers 1, or 0 if there is none.
+    pub(crate) fn place(&self, keys: &Keys, nonce: Nonce, to: u64) -> Packed {
+        let keys = [keys.lock(), keys.lease(), keys.line()];
+        self.place.call(&keys, &[Arg::Nonce(nonce), place(to)])
     }
 
-    /// Deletes the key, if it is still ours, and publishes on [`Keys::wake`]. See
+    /// Gives up our grant, if its counter is at most `up_to`, for a place in the line
+    /// that is kept for `line`, and lets `to` go first. What is handed over to that
+    /// place is told on `channel`. Answers 1, or 0 if there is no such grant.
+    pub(crate) fn step_back(
+        &self,
+        keys: &Keys,
+        run_id: &RunText,
+        nonce: Nonce,
+        (to, up_to, at, line): (Nonce, Token, u64, Duration),
+        channel: &str,
+    ) -> Packed {
+        self.step_back.call(
+            &[keys.lock(), keys.lease(), keys.line(), keys.record()],
+            &[
+                run_id.into(),
+                Arg::Nonce(nonce),
+                Arg::Nonce(to),
+                Arg::Number(up_to.get()),
+                place(at),
+                millis(line),
+                Arg::Text(channel),
+                keys.counter(),
+            ],
+        )
+    }
+
+    /// Lets a grant of this slot live longer, if it is still ours. See
+    /// [`decode_extend`].
+    pub(crate) fn extend(&self, keys: &Keys, nonce: Nonce, slot: u32, hold: Duration) -> Packed {
+        let keys = [keys.lock(), keys.lease(), keys.line()];
+        let args = [Arg::Nonce(nonce), millis(hold), Arg::Number(slot.into())];
+        self.extend.call(&keys, &args)
+    }
+
+    /// Ends a grant of ours, or leaves the line, and hands over. See
     /// [`decode_release`].
-    pub(crate) fn release(&self, keys: &Keys, nonce: Nonce) -> Packed {
-        let wake = Arg::Text(keys.wake());
-        let keys = [keys.lock(), keys.lease()];
-        self.release.call(&keys, &[Arg::Nonce(nonce), wake])
+    pub(crate) fn release(&self, keys: &Keys, run_id: &RunText, nonce: Nonce) -> Packed {
+        self.release.call(
+            &[keys.lock(), keys.lease(), keys.line(), keys.record()],
+            &[run_id.into(), Arg::Nonce(nonce), keys.counter()],
+        )
     }
 
     /// The lock as the node has it; changes nothing. See [`decode_status`].
     pub(crate) fn status(&self, keys: &Keys) -> Packed {
-        let keys = [keys.lock(), keys.fence(), keys.lease(), keys.broken()];
-        self.status.call(&keys, &[])
+        self.status.call(&keys.all(), &[keys.counter()])
     }
 
-    /// Deletes the key if it has this nonce, raises the counter to at least `to`,
-    /// keeps `why` as long as the counter, and publishes on [`Keys::wake`]. Without
-    /// a nonce the lock must be free. See [`decode_break`].
-    pub(crate) fn break_key(
+    /// Ends what has the lock if all of it is among `values` (see
+    /// [`HeldKey::identity`]), raises the counter to at least `to`, keeps `why`, and
+    /// hands over. With no values the lock must be free. See [`decode_break`].
+    pub(crate) fn break_keys(
         &self,
         keys: &Keys,
         run_id: &RunText,
-        nonce: Option<Nonce>,
+        values: &[Vec<u8>],
         to: Token,
         why: &BreakStatus,
     ) -> Packed {
         let ended: Vec<_> = why.ended.iter().map(Token::to_string).collect();
-        self.unlock.call(
-            &[
-                keys.lock(),
-                keys.fence(),
-                keys.lease(),
-                Arg::Text(NODE),
-                keys.broken(),
-            ],
-            &[
-                run_id.into(),
-                nonce.map_or(Arg::Text(""), Arg::Nonce),
-                Arg::Number(to.get()),
-                Arg::Number(self.retention),
-                Arg::Text(keys.wake()),
-                Arg::Text(why.by.as_str()),
-                Arg::Text(&why.reason),
-                Arg::Number(why.unix_seconds),
-                Arg::Text(&ended.join(" ")),
-            ],
-        )
+        let ended = ended.join(" ");
+        let mut args = vec![
+            run_id.into(),
+            Arg::Number(to.get()),
+            keys.counter(),
+            Arg::Number(self.retention),
+            Arg::Text(why.by.as_str()),
+            Arg::Text(&why.reason),
+            Arg::Number(why.unix_seconds),
+            Arg::Text(&ended),
+        ];
+        args.extend(values.iter().map(|value| Arg::Bytes(value)));
+        self.unlock.call(&keys.all(), &args)
     }
 
     /// A step of a join, over a connection whose server has this run id. Needs no
@@ -235,7 +281,7 @@ impl Scripts {
     pub(crate) fn load(&self) -> Packed {
         let mut packed = Packed::default();
         for script in self.voting() {
-            packed.words(&["SCRIPT", "LOAD", script.code]);
+            packed.words(&["SCRIPT", "LOAD", &script.code]);
         }
         packed
     }
@@ -250,10 +296,22 @@ impl Scripts {
         }
     }
 
+    /// The code of the script that extends.
+    pub(crate) fn extend_code(&self) -> &str {
+        &self.extend.code
+    }
+
+    /// The code of the script that releases.
+    pub(crate) fn release_code(&self) -> &str {
+        &self.release.code
+    }
+
     fn voting(&self) -> impl Iterator<Item = &Voting> {
         [
             &self.acquire,
             &self.promote,
+            &self.place,
+            &self.step_back,
             &self.extend,
             &self.release,
             &self.status,
@@ -261,6 +319,19 @@ impl Scripts {
         ]
         .into_iter()
     }
+}
+
+fn mode(mode: Mode) -> Arg<'static> {
+    match mode {
+        Mode::Shared => Arg::Number(0),
+        Mode::Permit(n) => Arg::Number(n.get().into()),
+        _ => Arg::Text("-1"),
+    }
+}
+
+/// A place as Lua can hold it.
+fn place(place: u64) -> Arg<'static> {
+    Arg::Number(place.min(Token::MAX.get()))
 }
 
 fn millis(length: Duration) -> Arg<'static> {

@@ -14,6 +14,8 @@ pub(crate) struct Packed {
 pub(crate) enum Arg<'a> {
     /// As it is.
     Text(&'a str),
+    /// As they are.
+    Bytes(&'a [u8]),
     /// In decimal digits.
     Number(u64),
     /// In hex digits.
@@ -85,6 +87,7 @@ impl Packed {
     fn arg(&mut self, arg: Arg<'_>) {
         match arg {
             Arg::Text(text) => self.bulk(text.len(), |out| out.extend_from_slice(text.as_bytes())),
+            Arg::Bytes(bytes) => self.bulk(bytes.len(), |out| out.extend_from_slice(bytes)),
             Arg::Number(number) => {
                 let mut room = [0; DIGITS];
                 let digits = digits(number, &mut room);

@@ -3,11 +3,11 @@
 -- KEYS  node record
 -- ARGV  run id, counter
 -- Returns 1, or 0 if this node has to join itself.
-local f = redis.call('HMGET', KEYS[1], 'joined', 'high')
+local f = redis.call('HMGET', KEYS[1], 'joined', 'backed')
 if f[1] ~= ARGV[1] then
   return 0
 end
-if tonumber(f[2]) < tonumber(ARGV[2]) then
-  redis.call('HSET', KEYS[1], 'high', ARGV[2])
+if tonumber(f[2] or 0) < tonumber(ARGV[2]) then
+  redis.call('HSET', KEYS[1], 'backed', ARGV[2])
 end
 return 1

@@ -15,7 +15,7 @@ pub(crate) struct BadReply {
 }
 
 impl BadReply {
-    pub(super) fn new(command: &'static str, got: &impl fmt::Debug) -> Self {
+    pub(crate) fn new(command: &'static str, got: &impl fmt::Debug) -> Self {
         const SHOWN: usize = 120;
         let mut got = format!("{got:?}");
         if let Some((end, _)) = got.char_indices().nth(SHOWN) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{BreakStatus, Nonce, Owner, Token};
+use leasehold_core::{BreakStatus, Mode, Nonce, Owner, Token};
 use redis::Value;
 
 use super::BadReply;
@@ -11,19 +11,23 @@ use super::reply::{array, int, micros, millis, parsed, text, token};
 /// A lock as one node has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct View {
-    /// The last counter granted there, if the node still has it. That of the
-    /// present lease, if there is one.
+    /// No grant of the name there had a greater counter; `None` if the node has no
+    /// record. Names share counters.
     pub(crate) counter: Option<Token>,
-    /// The lock's key, if it is there.
-    pub(crate) key: Option<HeldKey>,
+    /// What has the lock; of many, some, unless told by a status.
+    pub(crate) holders: Vec<HeldKey>,
+    /// How many wait before whoever asked. Told by an acquire only.
+    pub(crate) ahead: u32,
+    /// Who waits, in order. Told by a status only.
+    pub(crate) waiters: Vec<Waiting>,
     /// The last time it was broken by hand. Told by a status only.
     pub(crate) last_break: Option<BreakStatus>,
 }
 
-/// The key of a lock that is held.
+/// One that has the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HeldKey {
-    /// What is written there; of a foreign client, anything.
+    /// What is written in the lock's own key; of a foreign client, anything.
     pub(crate) value: Vec<u8>,
     /// How long it lives unless extended; [`Duration::MAX`] if for ever.
     pub(crate) free_in: Duration,
@@ -38,6 +42,12 @@ pub(crate) struct Lease {
     pub(crate) nonce: Nonce,
     /// Who has it.
     pub(crate) owner: Owner,
+    /// How many may hold the lock beside it.
+    pub(crate) mode: Mode,
+    /// Which permit it is.
+    pub(crate) slot: u32,
+    /// Its counter on this node.
+    pub(crate) counter: Token,
     /// How long ago it was granted, by the node's clock.
     pub(crate) held_for: Duration,
     /// The TTL it was granted with.
@@ -46,41 +56,62 @@ pub(crate) struct Lease {
     pub(crate) grace: Duration,
 }
 
+/// One that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) nonce: Nonce,
+    pub(crate) owner: Owner,
+    pub(crate) mode: Mode,
+    /// For how long, by the node's clock.
+    pub(crate) waited: Duration,
+}
+
 impl View {
-    /// Reads what follows in an answer: counter, life, value, lease.
-    pub(super) fn read(values: &[Value]) -> Option<Self> {
-        let (counter, rest) = values.split_first()?;
-        let counter = match counter {
-            Value::Int(-1) => None,
-            counter => Some(token(counter)?),
-        };
-        let key = match rest {
-            [] => None,
-            [left, value, lease @ ..] => Some(HeldKey::read(left, value, lease)?),
-            [_] => return None,
-        };
-        Some(Self {
-            counter,
-            key,
-            last_break: None,
-        })
+    /// The leases of ours among the holders.
+    pub(crate) fn leases(&self) -> impl Iterator<Item = &Lease> {
+        self.holders.iter().filter_map(|key| key.lease.as_ref())
+    }
+
+    /// Whether a client of another kind has the lock.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.holders.iter().any(|key| key.lease.is_none())
     }
 }
 
 impl HeldKey {
-    fn read(left: &Value, value: &Value, lease: &[Value]) -> Option<Self> {
+    /// Whether it is the same holder, maybe on another node.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.lease, &other.lease) {
+            (Some(one), Some(other)) => one.nonce == other.nonce,
+            (None, None) => self.value == other.value,
+            _ => false,
+        }
+    }
+
+    /// By what a break names it: the nonce of a lease, the value of any other.
+    pub(crate) fn identity(&self) -> Vec<u8> {
+        match &self.lease {
+            Some(lease) => lease.nonce.to_string().into_bytes(),
+            None => self.value.clone(),
+        }
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        let (value, left, lease) = match array(value)? {
+            [value, left, lease @ ..] => (value, left, lease),
+            _ => return None,
+        };
         let Value::BulkString(value) = value else {
             return None;
         };
-        let free_in = match left {
-            Value::Int(-1) => Duration::MAX,
-            left => millis(left)?,
-        };
         let lease = match lease {
             [] => None,
-            [owner, held, ttl, grace] => Some(Lease {
-                nonce: nonce(value)?,
+            [nonce, owner, mode, slot, counter, held, ttl, grace] => Some(Lease {
+                nonce: parsed(nonce)?,
                 owner: Owner::new(text(owner)?),
+                mode: read_mode(mode)?,
+                slot: int(slot)?.try_into().ok()?,
+                counter: token(counter)?,
                 held_for: micros(held)?,
                 ttl: millis(ttl)?,
                 grace: millis(grace)?,
@@ -89,16 +120,44 @@ impl HeldKey {
         };
         Some(Self {
             value: value.clone(),
-            free_in,
+            free_in: free_in(left)?,
             lease,
         })
     }
 }
 
-/// A nonce as we write it.
-fn nonce(value: &[u8]) -> Option<Nonce> {
-    let nonce: Nonce = std::str::from_utf8(value).ok()?.parse().ok()?;
-    (nonce.to_string().as_bytes() == value).then_some(nonce)
+impl Waiting {
+    fn read(value: &Value) -> Option<Self> {
+        let [nonce, owner, mode, waited] = array(value)? else {
+            return None;
+        };
+        Some(Self {
+            nonce: parsed(nonce)?,
+            owner: Owner::new(text(owner)?),
+            mode: read_mode(mode)?,
+            waited: micros(waited)?,
+        })
+    }
+}
+
+/// A length in ms, or for ever.
+pub(super) fn free_in(value: &Value) -> Option<Duration> {
+    match value {
+        Value::Int(-1) => Some(Duration::MAX),
+        value => millis(value),
+    }
+}
+
+pub(super) fn read_holders(value: &Value) -> Option<Vec<HeldKey>> {
+    array(value)?.iter().map(HeldKey::read).collect()
+}
+
+fn read_mode(value: &Value) -> Option<Mode> {
+    match value {
+        Value::Int(-1) => Some(Mode::Exclusive),
+        Value::Int(0) => Some(Mode::Shared),
+        value => Mode::permit_of(int(value)?.try_into().ok()?),
+    }
 }
 
 /// The answer to a status.
@@ -107,7 +166,9 @@ pub(crate) fn decode_status(value: &Value) -> Result<View, BadReply> {
 }
 
 fn read_status(value: &Value) -> Option<View> {
-    let (broken, view) = array(value)?.split_first()?;
+    let [broken, counter, holders, waiters] = array(value)? else {
+        return None;
+    };
     let last_break = match array(broken)? {
         [Value::Nil, ..] => None,
         [by, reason, at, ended] => {
@@ -119,19 +180,24 @@ fn read_status(value: &Value) -> Option<View> {
         _ => return None,
     };
     Some(View {
+        counter: match counter {
+            Value::Int(-1) => None,
+            counter => Some(token(counter)?),
+        },
+        holders: read_holders(holders)?,
+        ahead: 0,
+        waiters: array(waiters)?.iter().map(Waiting::read).collect::<Option<_>>()?,
         last_break,
-        ..View::read(view)?
     })
 }
 
 /// The answer to a break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BreakReply {
-    /// The key is gone, and this is the counter now. `None` on a node that does
+    /// It is ended, and this is the counter now. `None` on a node that does
     /// not vote: it will join above all counters anyway.
     Broken(Option<Token>),
-    /// The lock is not as expected: the key has another nonce, or is free, or is
-    /// not. Nothing changed.
+    /// The lock is not as expected: something else has it. Nothing changed.
     Gone,
 }
 

@@ -100,7 +100,7 @@ impl World {
     /// It asks again then, or sooner if that was planned already.
     fn plan_again(&mut self, at: usize, after: u64) {
         let due = self.now + after.max(1);
-        if due < self.ops[at].again_at || self.ops[at].again_at <= self.now {
+        if due < self.ops[at].again_at {
             self.ops[at].again_at = due;
             self.at(due - self.now, Event::Again(at));
         }
@@ -111,7 +111,7 @@ impl World {
         let Some(wish) = op.as_wish().filter(|wish| wish.in_line()) else {
             return Ok(());
         };
-        if op.dead || op.again_at != self.now {
+        if op.dead || op.again_at > self.now {
             return Ok(());
         }
         let slot = match wish.called {
@@ -120,6 +120,7 @@ impl World {
             None => wish.slot(),
         };
         let now = self.clients[op.client].clock.instant(self.now);
+        self.ops[at].again_at = u64::MAX;
         self.drive(at, Heard::Again(slot), now)
     }
 
