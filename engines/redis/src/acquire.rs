@@ -213,10 +213,17 @@ impl Asking<'_> {
             if let Some(outcome) = step.outcome {
                 break outcome;
             }
+            // A waiter that drops its request keeps its place.
+            let dropped = async {
+                match request.queue {
+                    None => answer.closed().await,
+                    Some(_) => std::future::pending().await,
+                }
+            };
             step = tokio::select! {
                 biased;
                 step = wire.next(&mut acquire) => step,
-                () = answer.closed() => acquire.cancel(clock::now()),
+                () = dropped => acquire.cancel(clock::now()),
             };
         };
         let said = self.judge(&wire, &acquire, outcome);

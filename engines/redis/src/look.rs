@@ -81,8 +81,8 @@ impl Looked {
         holders
     }
 
-    /// Who waits, on as many nodes as may be a quorum, in the order that the first
-    /// node has which knows them.
+    /// Who waits, on as many nodes as may be a quorum, in order. A node that has
+    /// given somebody the lock already has it nowhere in its line.
     fn waiters(&self, hub: &Hub) -> Vec<WaiterStatus> {
         let all = || self.views.iter().flat_map(|(_, view)| &view.waiters);
         let mut found: Vec<WaiterStatus> = Vec::new();
@@ -97,6 +97,14 @@ impl Looked {
                 found.push(status);
             }
         }
+        let last = |nonce| {
+            let places = self.views.iter().filter_map(|(_, view)| {
+                let mut line = view.waiters.iter();
+                line.position(|waiter| waiter.nonce == nonce)
+            });
+            places.max()
+        };
+        found.sort_by_key(|waiter| last(waiter.nonce));
         found
     }
 }

@@ -199,11 +199,6 @@ impl Node {
         });
     }
 
-    /// Ends the subscription to a channel.
-    pub(crate) fn unsubscribe(self: &Rc<Self>, channel: &str) {
-        self.subscription("UNSUBSCRIBE", channel, drop);
-    }
-
     fn subscription(
         self: &Rc<Self>,
         command: &str,

@@ -26,6 +26,8 @@ use crate::waiters;
 const SWEEP: Duration = Duration::from_secs(5);
 /// How much longer than the node's timeout opening may take.
 const ALLOWANCE: Duration = Duration::from_millis(200);
+/// How much longer than for a quorum opening waits for the other servers.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Starts the thread; `ready` is told when a quorum votes or is known not to.
 pub(crate) fn start(
@@ -101,25 +103,31 @@ async fn serve(hub: &Rc<Hub>, mut asked: mpsc::UnboundedReceiver<Request>) {
     }
 }
 
-/// Waits until a quorum votes, or until it is known why not.
+/// Waits until all servers vote, or until it is known why not; once a quorum votes,
+/// for the rest no longer than a moment.
 async fn opened(hub: &Hub) -> Result<(), Error> {
-    let limit = clock::now().saturating_add(hub.options.timeout + ALLOWANCE);
+    let mut limit = clock::now().saturating_add(hub.options.timeout + ALLOWANCE);
     let mut changed = hub.changed.subscribe();
     let quorum = hub.quorum.size();
     let joined = |node: &Node| matches!(node.standing(), Standing::Joined);
     let open = |node: &Node| matches!(node.standing(), Standing::Unknown | Standing::Joining(None));
+    let mut has_quorum = false;
     loop {
-        let open = hub.which(open);
-        if hub.which(joined).len() >= quorum {
-            return Ok(());
+        let joined = hub.which(joined).len();
+        if joined >= quorum && !has_quorum {
+            has_quorum = true;
+            limit = limit.min(clock::now().saturating_add(MOMENT));
         }
-        if open.is_empty() || clock::now() >= limit {
+        if hub.which(open).is_empty() || clock::now() >= limit {
             break;
         }
         tokio::select! {
             _ = changed.changed() => {}
             () = clock::sleep_until(Some(limit)) => {}
         }
+    }
+    if has_quorum {
+        return Ok(());
     }
     let failed = |node: &Node| matches!(node.standing(), Standing::Unknown | Standing::Failed(_));
     match hub.quorum.nodes() - hub.which(failed).len() >= quorum {

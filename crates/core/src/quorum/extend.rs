@@ -131,10 +131,15 @@ impl Extend {
             ExtendOutcome::Extended { deadline }
         } else if self.extended.or(self.waiting).or(self.silent).len() < needed {
             ExtendOutcome::Lost
-        } else if self.extended.or(self.waiting).len() < needed || now >= self.give_up_at {
+        } else if now >= self.give_up_at {
             ExtendOutcome::Indeterminate
-        } else {
+        } else if self.extended.or(self.waiting).len() >= needed
+            // The rest may still tell that it is lost.
+            || self.extended.or(self.silent).len() < needed && !self.waiting.is_empty()
+        {
             return None;
+        } else {
+            ExtendOutcome::Indeterminate
         };
         self.decided = true;
         Some(outcome)

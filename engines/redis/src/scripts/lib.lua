@@ -225,7 +225,7 @@ end
 local function read_record(field)
   local f = redis.call('HMGET', KEYS[4], 'joined', 'floor', field)
   local floor = tonumber(f[2] or 0)
-  return {joined = f[1], floor = floor, last = math.max(tonumber(f[3] or 0), floor), field = field}
+  return {joined = f[1], floor = floor, own = tonumber(f[3] or -1), last = math.max(tonumber(f[3] or 0), floor), field = field}
 end
 
 local function counted(record, counter)
@@ -281,7 +281,8 @@ local function hand_over(record)
     if not counter then
       return
     end
-    grant_to(first, first.mode, 0, counter, first.ends)
+    local most = now + (first.ttl + first.grace) * 1000
+    grant_to(first, first.mode, 0, counter, math.min(first.ends, most))
     tell(first, 'h', counter)
   end
 end

@@ -14,4 +14,4 @@ for at, waiter in ipairs(lock.wait) do
   waiters[at] = {waiter.nonce, waiter.owner, waiter.mode, math.max(0, now - waiter.since)}
 end
 local broken = redis.call('HMGET', KEYS[5], 'by', 'reason', 'at', 'ended')
-return {broken, record.joined and record.last or -1, holders(math.huge), waiters}
+return {broken, record.own, holders(math.huge), waiters}

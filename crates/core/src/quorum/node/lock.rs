@@ -40,6 +40,8 @@ pub(super) struct Grant {
     /// No two grants of a lock on one node ever have the same.
     pub(super) counter: Token,
     pub(super) ends: StoreTime,
+    /// For how long it was asked for.
+    hold: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +51,8 @@ struct Waiter {
     mode: WaiterMode,
     /// When it falls out of the line, unless it asks again.
     ends: StoreTime,
+    /// The longest that a lock is kept for it.
+    hold: Duration,
 }
 
 /// A mode that can be compared, for the order of the line alone.
@@ -173,9 +177,9 @@ impl Lock {
     pub(super) fn grant(
         &mut self,
         nonce: Nonce,
-        mode: Mode,
-        slot: u32,
+        (mode, slot): (Mode, u32),
         counter: Token,
+        hold: Duration,
         ends: StoreTime,
     ) {
         self.line.retain(|waiter| waiter.nonce != nonce);
@@ -185,6 +189,7 @@ impl Lock {
             slot,
             counter,
             ends,
+            hold,
         });
         self.set_key(nonce, mode);
     }
@@ -213,23 +218,36 @@ impl Lock {
     }
 
     /// Takes a place in the line, or keeps the one it has for longer.
-    pub(super) fn enqueue(&mut self, nonce: Nonce, mode: Mode, ends: StoreTime) -> (u64, u32) {
+    pub(super) fn enqueue(
+        &mut self,
+        nonce: Nonce,
+        mode: Mode,
+        hold: Duration,
+        ends: StoreTime,
+    ) -> (u64, u32) {
         if let Some(waiter) = self.line.iter_mut().find(|waiter| waiter.nonce == nonce) {
             waiter.ends = ends.max(waiter.ends);
         } else {
             let place = self.line.last().map_or(0, |last| last.place) + 1;
-            self.insert(nonce, mode, place, ends);
+            self.insert(nonce, (mode, hold), place, ends);
         }
         let at = self.ahead(nonce);
         (self.line[at].place, at as u32)
     }
 
-    fn insert(&mut self, nonce: Nonce, mode: Mode, place: u64, ends: StoreTime) {
+    fn insert(
+        &mut self,
+        nonce: Nonce,
+        (mode, hold): (Mode, Duration),
+        place: u64,
+        ends: StoreTime,
+    ) {
         self.line.push(Waiter {
             place,
             nonce,
             mode: mode.into(),
             ends,
+            hold,
         });
         self.line.sort_unstable();
     }
@@ -281,11 +299,11 @@ impl Lock {
 
     /// A grant for a place in the line, so that another may have it.
     pub(super) fn step_back(&mut self, nonce: Nonce, place: u64, ends: StoreTime) -> bool {
-        let Some(mode) = self.of(nonce).map(|grant| grant.mode) else {
+        let Some(wanted) = self.of(nonce).map(|grant| (grant.mode, grant.hold)) else {
             return false;
         };
         self.remove(nonce);
-        self.insert(nonce, mode, place, ends);
+        self.insert(nonce, wanted, place, ends);
         true
     }
 
@@ -300,14 +318,20 @@ impl Lock {
     }
 
     /// Hands over to whoever is first, as long as there is room. `count` gives the
-    /// next counter, or nothing when they are used up.
+    /// next counter, or nothing when they are used up. What is handed over lasts as
+    /// long as the place would have, and no longer than what was asked for.
     pub(super) fn hand_over(
         &mut self,
+        now: StoreTime,
         mut count: impl FnMut() -> Option<Token>,
     ) -> Vec<(Nonce, Push)> {
         let mut told = Vec::new();
         while let Some(&Waiter {
-            nonce, mode, ends, ..
+            nonce,
+            mode,
+            ends,
+            hold,
+            ..
         }) = self.line.first()
         {
             let mode = match mode {
@@ -321,7 +345,8 @@ impl Lock {
             let Some(counter) = self.has_room(mode, 0).then(&mut count).flatten() else {
                 break;
             };
-            self.grant(nonce, mode, 0, counter, ends);
+            let ends = ends.min(now.saturating_add(hold));
+            self.grant(nonce, (mode, 0), counter, hold, ends);
             told.push((nonce, Push::Handed { counter }));
         }
         told

@@ -176,7 +176,7 @@ impl Node {
                 let Some(counter) = record.count(name, ask.proposal) else {
                     return AcquireReply::Exhausted;
                 };
-                lock.grant(nonce, ask.mode, ask.slot, counter, ends);
+                lock.grant(nonce, (ask.mode, ask.slot), counter, ask.hold, ends);
                 return AcquireReply::Granted { counter };
             }
             Err(Bar::Clash(permits)) => return AcquireReply::Clash { permits },
@@ -184,10 +184,10 @@ impl Node {
         }
         let queued = ask.line.map(|line| {
             let ends = now.saturating_add(line);
-            lock.enqueue(nonce, ask.mode, ends)
+            lock.enqueue(nonce, ask.mode, ask.hold, ends)
         });
         // Whoever had it may have run out, with nobody to hand over.
-        let told = lock.hand_over(|| record.count(name, Token::NONE));
+        let told = lock.hand_over(now, || record.count(name, Token::NONE));
         // Whoever asks may have asked for a permit that is taken while one is free.
         let told = told
             .into_iter()
@@ -261,7 +261,7 @@ impl Node {
         let known = lock.of(nonce).is_some_and(|grant| grant.counter <= up_to);
         if known && lock.step_back(nonce, place, now.saturating_add(line)) {
             lock.prefer(to);
-            self.pass_on(run_id, name);
+            self.pass_on(run_id, name, now);
         }
     }
 
@@ -282,7 +282,8 @@ impl Node {
         lock.settle(now);
         let creates = made(Mutation::ExtendCreates);
         if creates && lock.is_empty() {
-            lock.grant(nonce, crate::Mode::Exclusive, 0, Token::NONE, ends);
+            let exclusive = (crate::Mode::Exclusive, 0);
+            lock.grant(nonce, exclusive, Token::NONE, hold, ends);
         }
         let ours = lock.of(nonce).is_some_and(|grant| grant.slot == slot);
         match ours && lock.extend(nonce, ends, made(Mutation::ExtendShortens)) {
@@ -312,18 +313,18 @@ impl Node {
         if !done {
             return OwnerReply::Gone;
         }
-        self.pass_on(run_id, name);
+        self.pass_on(run_id, name, now);
         OwnerReply::Done
     }
 
-    fn pass_on(&mut self, run_id: RunId, name: &LockName) {
+    fn pass_on(&mut self, run_id: RunId, name: &LockName, now: StoreTime) {
         let Some(lock) = self.data.locks.get_mut(name) else {
             return;
         };
         let unjoined = made(Mutation::HandoverFromNotJoined);
         let record = self.data.record.as_mut();
         let told = match record.filter(|record| unjoined || record.joined == run_id) {
-            Some(record) => lock.hand_over(|| record.count(name, Token::NONE)),
+            Some(record) => lock.hand_over(now, || record.count(name, Token::NONE)),
             None => lock.call_first(),
         };
         self.pushes
@@ -366,7 +367,10 @@ impl Node {
                 .map(|grant| (grant.nonce, grant.ends.saturating_since(now)))
                 .collect(),
             waiting: lock.waiting(),
-            counter: self.data.record.as_ref().map(|record| record.counter(name)),
+            counter: self.data.record.as_ref().and_then(|record| {
+                let counter = record.counters.get(&counter_of(name));
+                counter.copied()
+            }),
         }
     }
 
