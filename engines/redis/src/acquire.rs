@@ -150,6 +150,10 @@ impl Asking<'_> {
     /// The lock, if it was handed over in the meantime and enough is left of that.
     fn handed_over(&self) -> Option<Granted> {
         let request = self.request;
+        if matches!(request.mode, Mode::Permit(_)) {
+            // Permits are asked for one by one, not handed over.
+            return None;
+        }
         let (token, deadline) = self.hub.waiters.granted(request.nonce)?;
         let line = place_for(self.hub, request.queue?);
         let whole = request.ttl.get().min(line.saturating_sub(request.grace));

@@ -115,6 +115,15 @@ impl Waiters {
         }
     }
 
+    /// The waiter gives up what these servers have given it, up to this counter.
+    pub(crate) fn on_yield(&self, nonce: Nonce, nodes: NodeSet, up_to: Token) {
+        if let Some(waiter) = self.waiters.borrow_mut().get_mut(&nonce) {
+            for node in nodes.iter() {
+                waiter.handover.on_yield(node, up_to);
+            }
+        }
+    }
+
     /// A server's connection broke: what it told meanwhile is not known.
     pub(crate) fn on_lost(&self, node: NodeId) {
         for waiter in self.waiters.borrow_mut().values_mut() {

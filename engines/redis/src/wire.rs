@@ -121,6 +121,9 @@ impl Wire {
             self.sent = clock::now();
             self.grant.ask(nodes, ask.hold);
         }
+        if let Command::Yield { up_to, .. } = command {
+            self.hub.waiters.on_yield(self.nonce, nodes, up_to);
+        }
         for id in nodes.iter() {
             if command == Command::Release && !self.owes.contains(id) {
                 self.owes = self.owes.with(id);

@@ -54,8 +54,10 @@ impl Handover {
     pub fn on_answer(&mut self, node: NodeId, sent: Instant, granted: Option<Token>) {
         let asked = &mut self.asked[node.index()];
         *asked = (*asked).max(Some(sent));
-        if let Some(counter) = granted {
-            self.on_handed(node, counter);
+        match granted {
+            Some(counter) => self.on_handed(node, counter),
+            // Whatever it had handed over has run out, or was broken.
+            None => self.told[node.index()] = None,
         }
     }
 
