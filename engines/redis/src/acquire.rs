@@ -120,6 +120,8 @@ impl Asking<'_> {
         } else {
             self.hub.waiters.forget(request.nonce);
         }
+        // Together with the other answers of this round: one wake-up for all who asked.
+        tokio::task::yield_now().await;
         if answer.send(said).is_err() && granted {
             // Nobody is there to have it.
             let (name, nonce) = (&request.name, request.nonce);

@@ -123,6 +123,9 @@ impl Hub {
 
     /// Waits for a quorum to vote, if that is a matter of moments.
     pub(crate) async fn ready(&self, limit: Instant) {
+        if self.voters(self.quorum.all()).len() >= self.quorum.size() {
+            return;
+        }
         let mut changed = self.changed.subscribe();
         while self.voters(self.quorum.all()).len() < self.quorum.size()
             && self.may_soon_vote()

@@ -28,6 +28,8 @@ pub(crate) async fn release(
     drop(turn);
     drop(grant);
     tidy(&hub, &name, nonce);
+    // Together with the other answers of this round: one wake-up for all who asked.
+    tokio::task::yield_now().await;
     let _ = answer.send(said);
 }
 

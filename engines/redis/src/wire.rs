@@ -1,6 +1,10 @@
 //! Between a machine of the protocol and the connections.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use leasehold_core::quorum::{
@@ -10,7 +14,6 @@ use leasehold_core::quorum::{
 use leasehold_core::{Error, Instant, LockName, Nonce, Owner};
 use redis::Value;
 use tokio::select;
-use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::fail::{Kind, Trouble};
@@ -64,8 +67,7 @@ pub(crate) struct Wire {
     grace: Duration,
     /// When the acquire was sent.
     sent: Instant,
-    replies: mpsc::UnboundedSender<Heard>,
-    heard: mpsc::UnboundedReceiver<Heard>,
+    replies: Rc<Replies>,
     /// Nodes that this operation owes a release.
     owes: NodeSet,
     /// Which nodes refused, and why.
@@ -84,6 +86,33 @@ struct Heard {
     trouble: Option<Trouble>,
 }
 
+/// Answers that the operation has not looked at yet.
+#[derive(Default)]
+struct Replies {
+    heard: RefCell<VecDeque<Heard>>,
+    /// The operation, if it waits.
+    waiter: RefCell<Option<Waker>>,
+}
+
+impl Replies {
+    fn push(&self, heard: Heard) {
+        self.heard.borrow_mut().push_back(heard);
+        if let Some(waiter) = self.waiter.take() {
+            waiter.wake();
+        }
+    }
+
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Heard> {
+        match self.heard.borrow_mut().pop_front() {
+            Some(heard) => Poll::Ready(heard),
+            None => {
+                self.waiter.replace(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        }
+    }
+}
+
 impl Wire {
     /// The owner and grace matter to an acquire only.
     pub(crate) fn new(
@@ -94,7 +123,6 @@ impl Wire {
         owner: Owner,
         grace: Duration,
     ) -> Result<Self, Error> {
-        let (replies, heard) = mpsc::unbounded_channel();
         Ok(Self {
             hub: Rc::clone(hub),
             grant: Rc::clone(grant),
@@ -104,8 +132,7 @@ impl Wire {
             owner,
             grace,
             sent: clock::now(),
-            replies,
-            heard,
+            replies: Rc::default(),
             owes: NodeSet::EMPTY,
             troubles: Vec::new(),
             views: Vec::new(),
@@ -135,10 +162,10 @@ impl Wire {
 
     fn send(&self, command: Command, id: NodeId) {
         let node = self.hub.node(id);
-        let replies = self.replies.clone();
+        let replies = Rc::clone(&self.replies);
         let Some(live) = node.live() else {
             let reply = of(command, Failure::NotSent);
-            let _ = replies.send(Heard {
+            replies.push(Heard {
                 node: id,
                 reply,
                 to: command,
@@ -181,11 +208,11 @@ impl Wire {
                 return node.send_all(commands, move |answer, generation| {
                     let answer = answer.map(|mut all| all.pop().unwrap_or_default());
                     let heard = read(&hub, &name, id, generation, command, answer);
-                    let _ = replies.send(Heard { sent, ..heard });
+                    replies.push(Heard { sent, ..heard });
                 });
             }
             let heard = read(&hub, &name, id, generation, command, answer);
-            let _ = replies.send(Heard { sent, ..heard });
+            replies.push(Heard { sent, ..heard });
         });
     }
 
@@ -195,7 +222,7 @@ impl Wire {
     pub(crate) async fn next<M: Machine>(&mut self, machine: &mut M) -> Step<Command, M::Outcome> {
         select! {
             biased;
-            Some(heard) = self.heard.recv() => {
+            heard = poll_fn(|cx| self.replies.poll_next(cx)) => {
                 let (node, reply) = (heard.node, heard.reply);
                 self.note(heard);
                 machine.on_reply(node, reply, clock::now())

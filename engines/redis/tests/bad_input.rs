@@ -76,7 +76,7 @@ fn a_user_without_the_right_to_the_key_is_told_so() {
 #[test]
 fn the_documented_rights_are_enough() {
     let rights = "-@all +evalsha +script|load +info +time +get +mget +set +del +pttl +pexpire \
-        +hmget +hset +hdel +publish +subscribe +unsubscribe +ping +select";
+        +hmget +hset +hdel +hgetall +scan +publish +subscribe +ping +select";
     let acl = format!("user app on >right ~app:* ~leasehold:* &leasehold:* {rights}");
     let servers: Vec<_> = (0..3).map(|_| Server::start(&[&acl])).collect();
     let hosts: Vec<_> = servers.iter().map(Server::host).collect();
