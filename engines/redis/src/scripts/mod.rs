@@ -33,6 +33,7 @@ use leasehold_core::quorum::{JoinCommand, RunId};
 use leasehold_core::{BreakStatus, Nonce, Owner, Token};
 use redis::{Script, Value};
 
+pub(crate) use info::run_id;
 pub(crate) use joins::decode_join;
 pub(crate) use keys::{Keys, NODE};
 pub(crate) use pack::{Arg, Packed};
