@@ -3,22 +3,28 @@
 //! # Layout
 //!
 //! One file per verb, named after it: `verify` changes nothing, `fix` rewrites, `test` is the
-//! README's test command, `bench` measures, `man` writes man pages and completions. Under them:
+//! README's test command, `interop` runs other projects' clients beside ours, `bench` measures,
+//! `man` writes man pages and completions. Under them:
 //!
 //! * [`checks`]: what `verify` asks of dependencies and source files.
 //! * [`steps`]: runs named steps to the end and sums them up.
 //! * [`servers`]: the programs that tests and benchmarks start, and how to get them.
+//! * [`trixie`]: servers of another Debian, unpacked and not installed. [`python`]: Python
+//!   packages, in an environment of their own.
 //! * [`process`]: starts cargo and other programs.
 //! * [`workspace`]: which workspaces this repository has.
 
 mod bench;
 mod checks;
 mod fix;
+mod interop;
 mod man;
 mod process;
+mod python;
 mod servers;
 mod steps;
 mod test;
+mod trixie;
 mod verify;
 mod workspace;
 
@@ -42,10 +48,16 @@ enum Verb {
     Fix,
     /// Install what the tests need, then run every test of every workspace.
     Test {
+        /// Instead: the tests of the Redis engine on these servers of Debian trixie, which are
+        /// fetched and unpacked under target/servers: redis8, valkey8.
+        #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+        servers: Vec<String>,
         /// Arguments for each `cargo test`, after `--`.
         #[arg(last = true, value_name = "ARGS")]
         args: Vec<String>,
     },
+    /// Run other projects' clients beside ours on the same locks, at full length.
+    Interop,
     /// Run one benchmark in a release build; without a name, list them.
     Bench {
         /// A program of bench/src/bin.
@@ -62,7 +74,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Verify => verify::run(),
         Verb::Fix => fix::run(),
-        Verb::Test { args } => test::run(&args),
+        Verb::Test { servers, args } if servers.is_empty() => test::run(&args),
+        Verb::Test { servers, args } => test::with_servers(&servers, &args),
+        Verb::Interop => interop::run(),
         Verb::Bench { name, args } => bench::run(name.as_deref(), &args),
         Verb::Man => man::run(),
     };

@@ -19,7 +19,7 @@ pub(crate) struct Need {
     service: Option<&'static str>,
 }
 
-const fn need(program: &'static str, package: &'static str) -> Need {
+pub(crate) const fn need(program: &'static str, package: &'static str) -> Need {
     Need {
         program,
         package,
@@ -41,6 +41,8 @@ pub(crate) const FOR_TESTS: &[Need] = &[server("redis-server", "redis-server", "
 /// What `cargo xtask bench` needs: the peers that are programs.
 pub(crate) const FOR_BENCHES: &[Need] = &[need("flock", "util-linux")];
 
+pub(crate) const REMEDY: &str = "install the programs by hand; the table is xtask/src/servers.rs";
+
 /// Installs what is missing of `needs`, and says so; with nothing missing it touches nothing.
 /// Tests start servers of their own, so a service that came along is stopped and stays off;
 /// one that was there before is left alone.
@@ -55,12 +57,21 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<String> {
     if missing.is_empty() {
         return Ok(format!("{} needed, none missing", needs.len()));
     }
+    install(&missing)
+}
+
+/// Installs these, and says so.
+///
+/// # Errors
+///
+/// When they cannot be installed from here.
+pub(crate) fn install(missing: &[&Need]) -> Result<String> {
     if !Path::new("/etc/debian_version").exists() || !on_path("apt-get") {
-        bail!("{}", advice(&missing));
+        bail!("{}", advice(missing));
     }
     let packages: Vec<_> = missing.iter().map(|need| need.package).collect();
     let prefix = privilege(is_root()?, on_path("sudo"), stdin().is_terminal())
-        .with_context(|| advice(&missing))?;
+        .with_context(|| advice(missing))?;
     println!(
         "    installing Debian packages that are missing: {}",
         packages.join(" ")
@@ -127,7 +138,7 @@ fn stop_line<'a>(prefix: &[&'a str], service: &'a str, systemd: bool) -> Vec<&'a
 }
 
 /// Whether a program is on PATH, or where Debian puts servers, which users' PATHs leave out.
-fn on_path(program: &str) -> bool {
+pub(crate) fn on_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])

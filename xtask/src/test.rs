@@ -3,8 +3,10 @@
 use anyhow::Result;
 
 use crate::process;
+use crate::python;
 use crate::servers;
 use crate::steps::Steps;
+use crate::trixie::{self, Server};
 use crate::workspace;
 
 /// The library's examples, which are run as they stand.
@@ -19,11 +21,7 @@ const EXAMPLES: &[&str] = &["quickstart", "fenced_write", "semaphore", "blocking
 /// When a test failed or could not be run, after all workspaces have had their turn.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut steps = Steps::new("test");
-    steps.step(
-        "servers",
-        "install the programs by hand; the table is xtask/src/servers.rs",
-        || servers::ensure(servers::FOR_TESTS),
-    );
+    prepare(&mut steps);
     for workspace in workspace::all() {
         steps.step(
             format!("cargo test ({})", workspace.name),
@@ -58,4 +56,42 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         );
     }
     steps.finish()
+}
+
+/// Runs the tests of the Redis engine with other servers than the system's own.
+///
+/// # Errors
+///
+/// When a name is not known, a server cannot be had, or a test failed.
+pub(crate) fn with_servers(names: &[String], args: &[String]) -> Result<()> {
+    let servers = names.iter().map(|name| Server::named(name));
+    let servers = servers.collect::<Result<Vec<_>>>()?;
+    let mut steps = Steps::new("test");
+    prepare(&mut steps);
+    for server in servers {
+        steps.step(
+            format!("the Redis engine on {}", server.name),
+            "read the failures above; LEASEHOLD_REDIS_SERVER=PROGRAM chooses the server of cargo test",
+            || {
+                let program = server.ensure()?;
+                let version = trixie::version(&program)?;
+                println!("    {version}");
+                let mut command = process::cargo(&workspace::root());
+                command
+                    .args("test --package leasehold-redis --locked --no-fail-fast".split(' '))
+                    .args(args)
+                    .env("LEASEHOLD_REDIS_SERVER", program);
+                process::run(&mut command)?;
+                Ok(version)
+            },
+        );
+    }
+    steps.finish()
+}
+
+fn prepare(steps: &mut Steps) {
+    steps.step("servers", servers::REMEDY, || {
+        servers::ensure(servers::FOR_TESTS)
+    });
+    steps.step("Python packages", python::REMEDY, python::ensure);
 }

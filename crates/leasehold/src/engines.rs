@@ -87,7 +87,7 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Engine>, Error> {
         #[cfg(feature = "memory")]
         "memory" => Ok(Arc::new(leasehold_memory::MemoryEngine::from_url(url)?)),
         #[cfg(feature = "redis")]
-        "redis" | "rediss" | "redis+unix" => {
+        "redis" | "rediss" | "redis+unix" | "redis+sentinel" => {
             let options = leasehold_redis::RedisOptions::from_url(url)?;
             Ok(Arc::new(
                 leasehold_redis::RedisEngine::connect(options).await?,

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use leasehold_core::quorum::Quorum;
 use leasehold_core::{EngineUrl, Error, Ttl};
-use percent_encoding::percent_decode_str;
 
-/// The port of a Redis server unless the URL says otherwise.
-const PORT: u16 = 6379;
+use crate::address::{Address, Place};
+
 /// The longest hold granted unless the URL says otherwise.
 const MAX_TTL: Duration = Duration::from_secs(60);
 /// How long a break by hand is remembered unless the URL says otherwise.
@@ -37,29 +36,12 @@ pub struct RedisOptions {
     pub(crate) prefix: String,
 }
 
-/// Where one server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
-    Tcp { host: String, port: u16 },
-    Unix(PathBuf),
-}
-
 /// How the servers are told from impostors, and we from others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tls {
     pub(crate) ca: Option<PathBuf>,
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(path) => path.display().fmt(f),
-        }
-    }
 }
 
 /// Without the password.
@@ -89,6 +71,10 @@ impl RedisOptions {
     ///   files in PEM format
     /// * `redis+unix:/path/to.sock[,/path/to/other.sock]`, with the keys `user`,
     ///   `password` and `db`
+    /// * `redis+sentinel://[user:password@]sentinel[:port][,…]/group[,group…][/db]`:
+    ///   each group is one server, namely its master at the time as Sentinel tells;
+    ///   with the keys `sentinel_user` and `sentinel_password` for the sentinels
+    ///   themselves
     ///
     /// Keys of them all: `max_ttl` (1m: the longest TTL plus grace), `timeout`
     /// (1s: how long a server may take to answer), `prefix` (none: put before the
@@ -100,8 +86,9 @@ impl RedisOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for another scheme, an unknown key, a bad value or a
-    /// server that is listed twice. No error shows the password.
+    /// [`Error::Invalid`] for another scheme, an unknown key, a bad value, a server
+    /// that is listed twice, or `durable=yes` with Sentinel. No error shows a
+    /// password.
     pub fn from_url(url: EngineUrl) -> Result<Self, Error> {
         Self::parse(url)?.check()
     }
@@ -112,11 +99,12 @@ impl RedisOptions {
         let place = match scheme.as_str() {
             "redis" | "rediss" => Place::parse(url.body())?,
             "redis+unix" => Place::sockets(&mut url)?,
+            "redis+sentinel" => Place::groups(&mut url)?,
             other => {
                 return Err(Error::invalid(
                     "url",
                     format!("{other}:"),
-                    "this is the Redis engine; begin with redis://, rediss:// or redis+unix:, as in redis://r1,r2,r3",
+                    "this is the Redis engine; begin with redis://, rediss://, redis+unix: or redis+sentinel://, as in redis://r1,r2,r3",
                 ));
             }
         };
@@ -154,6 +142,14 @@ impl RedisOptions {
                 ));
             }
         }
+        let watched = |address: &Address| matches!(address, Address::Sentinel { .. });
+        if self.durable && self.addresses.iter().any(watched) {
+            return Err(Error::invalid(
+                "durable",
+                "yes",
+                "leave it out with redis+sentinel://; a replica may be promoted without the last grants, however often its master syncs",
+            ));
+        }
         if self.max_ttl < Ttl::MIN.get() || self.max_ttl > Ttl::MAX.get() * 2 {
             return Err(Error::invalid(
                 "max_ttl",
@@ -178,66 +174,6 @@ impl RedisOptions {
     }
 }
 
-/// What the body of a URL says.
-#[derive(Default)]
-struct Place {
-    addresses: Vec<Address>,
-    user: Option<String>,
-    password: Option<String>,
-    database: i64,
-}
-
-impl Place {
-    fn parse(body: &str) -> Result<Self, Error> {
-        let Some(rest) = body.strip_prefix("//") else {
-            return Err(Error::invalid(
-                "url",
-                "redis:",
-                "put // and the servers behind the colon, as in redis://r1,r2,r3",
-            ));
-        };
-        let (login, rest) = match rest.rsplit_once('@') {
-            Some((login, rest)) => (Some(login), rest),
-            None => (None, rest),
-        };
-        let (hosts, database) = rest.split_once('/').unwrap_or((rest, ""));
-        let mut place = Self {
-            database: database_number(database)?,
-            ..Self::default()
-        };
-        if let Some(login) = login {
-            let (user, password) = login.split_once(':').unwrap_or((login, ""));
-            place.user = Some(decode("user", user)?).filter(|user| !user.is_empty());
-            let password = decode("password", password)?;
-            place.password = Some(password).filter(|password| !password.is_empty());
-        }
-        let hosts = hosts.split(',').map(host_and_port);
-        place.addresses = hosts.collect::<Result<_, _>>()?;
-        Ok(place)
-    }
-
-    fn sockets(url: &mut EngineUrl) -> Result<Self, Error> {
-        let body = url.body().strip_prefix("//").unwrap_or(url.body());
-        let mut addresses = Vec::new();
-        for path in body.split(',') {
-            if !path.starts_with('/') {
-                return Err(Error::invalid(
-                    "url",
-                    format!("redis+unix:{body}"),
-                    "give the absolute path of a socket, as in redis+unix:/run/redis/redis.sock",
-                ));
-            }
-            addresses.push(Address::Unix(decode("url", path)?.into()));
-        }
-        Ok(Self {
-            addresses,
-            user: url.take("user"),
-            password: url.take("password"),
-            database: database_number(&url.take("db").unwrap_or_default())?,
-        })
-    }
-}
-
 impl Tls {
     fn take(url: &mut EngineUrl) -> Result<Self, Error> {
         let mut path = |key| url.take(key).map(PathBuf::from);
@@ -255,52 +191,6 @@ impl Tls {
         }
         Ok(tls)
     }
-}
-
-fn host_and_port(text: &str) -> Result<Address, Error> {
-    let refuse = |remedy: &str| Err(Error::invalid("server", text, remedy));
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) => (host, rest.strip_prefix(':').unwrap_or(rest)),
-        None => text.split_once(':').unwrap_or((text, "")),
-    };
-    if host.is_empty() {
-        return refuse("name a host between the commas, as in redis://r1,r2:6380,r3");
-    }
-    let port = match port {
-        "" => PORT,
-        port => match port.parse() {
-            Ok(port) if port > 0 => port,
-            _ => return refuse("give a port from 1 to 65535 behind the host, as in r1:6380"),
-        },
-    };
-    // Host names do not tell upper case from lower.
-    let host = host.to_ascii_lowercase();
-    Ok(Address::Tcp { host, port })
-}
-
-fn database_number(text: &str) -> Result<i64, Error> {
-    match text {
-        "" => Ok(0),
-        text => match text.parse() {
-            Ok(number @ 0..) => Ok(number),
-            _ => Err(Error::invalid(
-                "database",
-                text,
-                "give its number, as in redis://r1,r2,r3/2",
-            )),
-        },
-    }
-}
-
-fn decode(setting: &str, text: &str) -> Result<String, Error> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(Into::into).map_err(|_| {
-        Error::invalid(
-            setting,
-            "(not shown)",
-            "write it as UTF-8, with other bytes than letters and digits as %XX",
-        )
-    })
 }
 
 fn take_length(url: &mut EngineUrl, key: &'static str, usual: Duration) -> Result<Duration, Error> {
@@ -328,6 +218,7 @@ fn take_word(url: &mut EngineUrl, key: &'static str, words: [&str; 2]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Endpoint;
 
     fn from(url: &str) -> Result<RedisOptions, Error> {
         RedisOptions::from_url(EngineUrl::parse(url).unwrap())
@@ -366,6 +257,29 @@ mod tests {
     }
 
     #[test]
+    fn groups_that_sentinels_watch() {
+        let options = from(
+            "redis+sentinel://al:pw@S1,s2:5000/eu,us,asia/2?sentinel_user=ob&sentinel_password=server&fresh=yes",
+        )
+        .unwrap();
+        let [Address::Sentinel { sentinels, group }, _, _] = &options.addresses[..] else {
+            panic!("three groups: {options:?}");
+        };
+        let hosts: Vec<_> = sentinels.hosts.iter().map(Endpoint::to_string).collect();
+        assert_eq!(hosts, ["s1:26379", "s2:5000"]);
+        assert_eq!(group, "eu");
+        assert_eq!(sentinels.user.as_deref(), Some("ob"));
+        assert_eq!(sentinels.password.as_deref(), Some("server"));
+        assert_eq!(options.password.as_deref(), Some("pw"));
+        assert_eq!(options.database, 2);
+        let shown = format!("{options:?}");
+        assert!(
+            !shown.contains("pw") && !shown.contains("server"),
+            "{shown}"
+        );
+    }
+
+    #[test]
     fn what_will_not_do_is_named_with_what_would() {
         for (url, said) in [
             ("redis:r1", "//"),
@@ -380,6 +294,14 @@ mod tests {
             ("redis://r1?max_tll=30s", "max_ttl"),
             ("redis://a,b,c,d,e,f,g,h,i,j", "1 to 9"),
             ("local:x", "redis://"),
+            ("redis+sentinel://s1", "redis+sentinel://s1,s2,s3/group"),
+            ("redis+sentinel://s1/", "redis+sentinel://s1,s2,s3/group"),
+            ("redis+sentinel:s1/a", "redis+sentinel://s1,s2,s3/group"),
+            ("redis+sentinel://s1/a,a", "once"),
+            ("redis+sentinel://s1/a/b", "number"),
+            ("redis+sentinel://s1:x/a", "port"),
+            ("redis+sentinel://s1/a?durable=yes", "replica"),
+            ("redis://r1?sentinel_password=x", "sentinel_password"),
         ] {
             let error = refusal(url);
             assert!(error.contains(said), "{url}: {error}");

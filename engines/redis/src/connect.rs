@@ -17,10 +17,11 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use crate::RedisOptions;
-use crate::config::Address;
+use crate::address::Endpoint;
 use crate::fail::{Kind, Trouble};
 use crate::link::{Carrier, Incoming, Wired, cut_off, malformed, trouble};
-use crate::scripts::Packed;
+use crate::scripts::{Packed, run_id};
+use crate::sentinel;
 
 /// Connects, and asks who answers: the run id is read before anything else is
 /// asked, so that the connection is bound to one server process.
@@ -29,8 +30,9 @@ pub(crate) async fn connect(
     tls: Option<&TlsConnector>,
     node: NodeId,
 ) -> Result<(Wired, RunId), Trouble> {
+    let endpoint = sentinel::locate(options, &options.addresses[node.index()]).await?;
     let connecting = async {
-        let carrier = dial(&options.addresses[node.index()], tls, options.timeout);
+        let carrier = dial(&endpoint, tls, options.timeout);
         let mut wired = Wired {
             carrier: carrier.await.map_err(trouble)?,
             incoming: Incoming::new(),
@@ -44,13 +46,13 @@ pub(crate) async fn connect(
 }
 
 async fn dial(
-    address: &Address,
+    endpoint: &Endpoint,
     tls: Option<&TlsConnector>,
     timeout: Duration,
 ) -> io::Result<Box<dyn Carrier>> {
-    match address {
-        Address::Unix(path) => unix(path).await,
-        Address::Tcp { host, port } => tcp(host, *port, tls, timeout).await,
+    match endpoint {
+        Endpoint::Unix(path) => unix(path).await,
+        Endpoint::Tcp { host, port } => tcp(host, *port, tls, timeout).await,
     }
 }
 
@@ -186,8 +188,7 @@ fn who(info: &str) -> Result<RunId, Trouble> {
             "name independent servers",
         );
     }
-    let run_id = field("run_id").and_then(|id| id.parse().ok());
-    run_id.ok_or_else(|| Trouble::nonsense("it tells no run id in its INFO"))
+    run_id(info).ok_or_else(|| Trouble::nonsense("it tells no run id in its INFO"))
 }
 
 #[cfg(test)]

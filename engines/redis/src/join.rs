@@ -87,8 +87,14 @@ fn send(hub: &Rc<Hub>, node: &Rc<Node>, command: JoinCommand, own: bool, replies
     let (hub, to, replies) = (Rc::clone(hub), Rc::clone(node), replies.clone());
     node.send_all(commands, move |answer, generation| {
         let reply = match answer {
-            Ok(values) => decode_join(command, &run, &values)
-                .map_err(|bad| Miss::Refused(Trouble::nonsense(bad.to_string()))),
+            Ok(values) => decode_join(command, &run, &values).map_err(|bad| {
+                let trouble = Trouble::nonsense(bad.to_string());
+                if own {
+                    // Not who it was: that is read at the start of a connection.
+                    to.broke(generation, trouble.clone());
+                }
+                Miss::Refused(trouble)
+            }),
             Err(miss) => Err(miss),
         };
         if own && matches!(reply, Ok(JoinReply::Installed)) {

@@ -16,8 +16,9 @@
 //!
 //! # Layout
 //!
-//! * `config.rs`: the URL and its settings. `connect.rs`, `tls.rs`: a connection,
-//!   and who answers there. `link/`: what goes over it.
+//! * `config.rs`: the URL and its settings. `address.rs`: the servers it names.
+//!   `connect.rs`, `tls.rs`: a connection, and who answers there. `sentinel.rs`:
+//!   where a group's master is. `link/`: what goes over a connection.
 //! * `engine.rs`: the engine as the library sees it. `thread.rs`: its thread.
 //! * `hub.rs`: what the operations share. `node.rs`: one server. `supervise.rs`,
 //!   `join.rs`: keeping it connected, and bringing it to vote.
@@ -32,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod acquire;
+mod address;
 mod clock;
 mod config;
 mod connect;
@@ -48,6 +50,7 @@ mod look;
 mod node;
 mod release;
 mod scripts;
+mod sentinel;
 mod supervise;
 mod thread;
 mod tls;

@@ -15,10 +15,11 @@ const KEYS: &str = "max_ttl=1s";
 
 /// Lets clients work, does something to the servers, and waits until the clients
 /// have gone on and all nodes vote.
-fn among_traffic(nodes: usize, harm: impl FnOnce(&mut Traffic)) -> Traffic {
+fn among_traffic(nodes: usize, harm: impl FnOnce(&mut Traffic<Deployment>)) -> Traffic<Deployment> {
     let deployment = Deployment::of(nodes);
     deployment.first_use(KEYS);
-    let mut traffic = Traffic::start(deployment, KEYS);
+    let url = deployment.url(KEYS);
+    let mut traffic = Traffic::start(deployment, &url);
     harm(&mut traffic);
     traffic.goes_on();
     let all: Vec<_> = (0..nodes).collect();
@@ -35,7 +36,7 @@ fn until_they_vote(deployment: &Deployment, nodes: &[usize]) {
 /// A server that dies takes the answers with it that were under way, and a vote
 /// from leases that had no more than a quorum. Each client has one of either.
 #[track_caller]
-fn only_answers_were_lost(traffic: Traffic, deaths: usize) {
+fn only_answers_were_lost(traffic: Traffic<Deployment>, deaths: usize) {
     let failures = traffic.end();
     for error in &failures {
         assert!(error.may_be_held(), "a minority died, and: {error}");
@@ -45,13 +46,13 @@ fn only_answers_were_lost(traffic: Traffic, deaths: usize) {
 
 #[test]
 fn one_of_five_restarts_empty() {
-    let harm = |traffic: &mut Traffic| traffic.deployment.servers[1].restart_empty();
+    let harm = |traffic: &mut Traffic<Deployment>| traffic.deployment.servers[1].restart_empty();
     only_answers_were_lost(among_traffic(5, harm), 1);
 }
 
 #[test]
 fn two_of_five_restart_empty_one_after_the_other() {
-    let harm = |traffic: &mut Traffic| {
+    let harm = |traffic: &mut Traffic<Deployment>| {
         for node in [0, 3] {
             traffic.deployment.servers[node].restart_empty();
             until_they_vote(&traffic.deployment, &[node]);
@@ -63,7 +64,7 @@ fn two_of_five_restart_empty_one_after_the_other() {
 
 #[test]
 fn two_of_five_restart_empty_at_once() {
-    let harm = |traffic: &mut Traffic| {
+    let harm = |traffic: &mut Traffic<Deployment>| {
         traffic.deployment.servers[0].kill();
         traffic.deployment.servers[1].restart_empty();
         traffic.deployment.servers[0].start_again();
@@ -73,7 +74,7 @@ fn two_of_five_restart_empty_at_once() {
 
 #[test]
 fn the_same_node_restarts_empty_again_and_again() {
-    let harm = |traffic: &mut Traffic| {
+    let harm = |traffic: &mut Traffic<Deployment>| {
         traffic.deployment.servers[2].restart_empty();
         traffic.goes_on();
         // While it is in quarantine, and right after it has come back.
@@ -86,7 +87,7 @@ fn the_same_node_restarts_empty_again_and_again() {
 
 #[test]
 fn one_of_five_is_flushed() {
-    let harm = |traffic: &mut Traffic| {
+    let harm = |traffic: &mut Traffic<Deployment>| {
         traffic.deployment.servers[4].call::<()>(&["FLUSHALL"]);
     };
     among_traffic(5, harm).end_without_failures();
@@ -94,7 +95,7 @@ fn one_of_five_is_flushed() {
 
 #[test]
 fn one_of_five_restarts_from_an_old_rdb_file() {
-    let harm = |traffic: &mut Traffic| {
+    let harm = |traffic: &mut Traffic<Deployment>| {
         traffic.deployment.servers[1].call::<()>(&["SAVE"]);
         traffic.goes_on();
         traffic.deployment.servers[1].restart();
@@ -105,7 +106,7 @@ fn one_of_five_restarts_from_an_old_rdb_file() {
 #[test]
 fn all_restart_from_old_rdb_files() {
     let mut before = Token::NONE;
-    let harm = |traffic: &mut Traffic| {
+    let harm = |traffic: &mut Traffic<Deployment>| {
         for server in &traffic.deployment.servers {
             server.call::<()>(&["SAVE"]);
         }
@@ -125,7 +126,7 @@ fn all_restart_from_old_rdb_files() {
 fn all_restart_empty() {
     for nodes in [1, 3, 5] {
         let mut before = Token::NONE;
-        let harm = |traffic: &mut Traffic| {
+        let harm = |traffic: &mut Traffic<Deployment>| {
             traffic.deployment.servers.iter_mut().for_each(Server::kill);
             before = traffic.greatest();
             for server in &mut traffic.deployment.servers {
@@ -141,7 +142,7 @@ fn all_restart_empty() {
 #[test]
 fn all_are_flushed() {
     for nodes in [1, 3] {
-        let harm = |traffic: &mut Traffic| {
+        let harm = |traffic: &mut Traffic<Deployment>| {
             for server in &traffic.deployment.servers {
                 server.call::<()>(&["FLUSHALL"]);
             }
@@ -152,7 +153,7 @@ fn all_are_flushed() {
 
 #[test]
 fn one_of_five_loses_its_scripts() {
-    let harm = |traffic: &mut Traffic| {
+    let harm = |traffic: &mut Traffic<Deployment>| {
         traffic.deployment.servers[0].call::<()>(&["SCRIPT", "FLUSH"]);
     };
     among_traffic(5, harm).end_without_failures();
@@ -164,7 +165,7 @@ fn one_of_five_loses_its_scripts() {
 fn all_lose_their_scripts() {
     for nodes in [1, 3] {
         let mut before = Token::NONE;
-        let harm = |traffic: &mut Traffic| {
+        let harm = |traffic: &mut Traffic<Deployment>| {
             before = traffic.greatest();
             for server in &traffic.deployment.servers {
                 server.call::<()>(&["SCRIPT", "FLUSH"]);

@@ -1,39 +1,41 @@
-//! The Redis engine keeps the contract, on one, three and five servers, and on
-//! three that keep their data over a restart.
+//! The Redis engine keeps the contract: on one, three and five servers, on three
+//! that keep their data over a restart, over TLS as a user with no more rights than
+//! the documentation asks for, and on a master that Sentinel names.
 
 #![allow(unused_crate_dependencies)]
 
 mod support;
 
 use std::env;
+use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use leasehold_conformance::{Extras, Fixture, Outcome, Store, Suite};
 use leasehold_core::{Engine, Error};
 use libtest_mimic::{Arguments, Completion, Trial};
-use support::{Deployment, try_open};
+use support::{Deployment, Server, Watched, tls, try_open};
 
 /// How many cases run at once. Most of their time is spent waiting.
 const THREADS: usize = 8;
 /// What the suite tells its own processes by, which need no fixture in particular.
 const AGENT: &str = "LEASEHOLD_CONFORMANCE_ADDRESS";
 
-const FIXTURES: [(&str, Redis); 4] = [
-    ("one", Redis::of(1)),
-    ("three", Redis::of(3)),
-    ("five", Redis::of(5)),
-    (
-        "three_durable",
-        Redis {
-            nodes: 3,
-            durable: true,
-        },
-    ),
+/// As long as the longest lease of the suite: two minutes and a grace.
+const KEYS: &str = "max_ttl=150s&fresh=yes";
+
+const FIXTURES: [(&str, Redis); 6] = [
+    ("one", Redis::Plain(1)),
+    ("three", Redis::Plain(3)),
+    ("five", Redis::Plain(5)),
+    ("three_durable", Redis::Durable(3)),
+    ("tls_acl", Redis::TlsAcl),
+    ("sentinel", Redis::Sentinel),
 ];
 
 fn main() {
     if env::var_os(AGENT).is_some() {
-        leasehold_conformance::main(Redis::of(1));
+        leasehold_conformance::main(Redis::Plain(1));
     }
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
@@ -62,37 +64,35 @@ fn trials(fixture: &str, redis: Redis) -> Vec<Trial> {
 }
 
 /// Each store is a set of servers of its own: one starts within 10 ms.
-struct Redis {
-    nodes: usize,
-    durable: bool,
-}
-
-impl Redis {
-    const fn of(nodes: usize) -> Self {
-        Self {
-            nodes,
-            durable: false,
-        }
-    }
+#[derive(Clone, Copy)]
+enum Redis {
+    /// So many servers that keep nothing on disk.
+    Plain(usize),
+    /// So many that keep whatever they have answered.
+    Durable(usize),
+    /// One, over TLS with certificates on both sides, as a user of few rights.
+    TlsAcl,
+    /// The one that three sentinels name.
+    Sentinel,
 }
 
 impl Fixture for Redis {
     fn store(&self) -> Result<Box<dyn Store>, Error> {
-        let lines: &[&str] = match self.durable {
-            true => &["appendonly yes", "appendfsync always"],
-            false => &[],
+        let store = match self {
+            Self::Plain(nodes) => Servers::of(Deployment::of(*nodes), KEYS),
+            Self::Durable(nodes) => {
+                let lines = ["appendonly yes", "appendfsync always"];
+                let keys = format!("{KEYS}&durable=yes");
+                let servers = Servers::of(Deployment::with(*nodes, &lines), &keys);
+                Servers {
+                    durable: true,
+                    ..servers
+                }
+            }
+            Self::TlsAcl => tls_acl(),
+            Self::Sentinel => sentinel(),
         };
-        let servers = Deployment::with(self.nodes, lines);
-        // As long as the longest lease of the suite: two minutes and a grace.
-        let url = match self.durable {
-            true => servers.url("max_ttl=150s&fresh=yes&durable=yes"),
-            false => servers.url("max_ttl=150s&fresh=yes"),
-        };
-        Ok(Box::new(Servers {
-            servers: Mutex::new(servers),
-            url,
-            durable: self.durable,
-        }))
+        Ok(Box::new(store))
     }
 
     fn open_address(&self, address: &str) -> Result<Arc<dyn Engine>, Error> {
@@ -100,14 +100,67 @@ impl Fixture for Redis {
     }
 }
 
+fn tls_acl() -> Servers {
+    let user = documented_user();
+    let (server, host) = tls::server("yes", &[&user]);
+    let ca = tls::file("ca.pem");
+    let (cert, key) = (tls::file("client.pem"), tls::file("client.key"));
+    Servers {
+        servers: Mutex::new(vec![server]),
+        sentinels: Vec::new(),
+        url: format!(
+            "rediss://locks:password@{host}?{KEYS}&prefix=app:&ca={ca}&cert={cert}&key={key}"
+        ),
+        durable: false,
+    }
+}
+
+/// The user that the documentation tells operators to make, word for word.
+fn documented_user() -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/engines/redis.md");
+    let page = fs::read_to_string(page).expect("the documentation can be read");
+    let line = page
+        .lines()
+        .find(|line| line.starts_with("user locks on >password ~app:* "));
+    line.expect("the documentation shows a user").to_owned()
+}
+
+fn sentinel() -> Servers {
+    let watched = Watched::start(&[false]);
+    Servers {
+        url: watched.url(KEYS),
+        servers: Mutex::new(
+            watched
+                .groups
+                .into_iter()
+                .map(|group| group.master)
+                .collect(),
+        ),
+        sentinels: watched.sentinels,
+        durable: false,
+    }
+}
+
 struct Servers {
-    servers: Mutex<Deployment>,
+    servers: Mutex<Vec<Server>>,
+    /// Kept for as long as the servers.
+    #[expect(dead_code, reason = "they run until this is dropped")]
+    sentinels: Vec<Server>,
     url: String,
     durable: bool,
 }
 
 impl Servers {
-    fn servers(&self) -> MutexGuard<'_, Deployment> {
+    fn of(deployment: Deployment, keys: &str) -> Self {
+        Self {
+            url: deployment.url(keys),
+            servers: Mutex::new(deployment.servers),
+            sentinels: Vec::new(),
+            durable: false,
+        }
+    }
+
+    fn servers(&self) -> MutexGuard<'_, Vec<Server>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -125,7 +178,7 @@ impl Store for Servers {
     }
 
     fn reopen(&self) -> Result<(), Error> {
-        for server in &mut self.servers().servers {
+        for server in self.servers().iter_mut() {
             server.restart();
         }
         Ok(())
@@ -133,7 +186,7 @@ impl Store for Servers {
 
     fn collect_idle(&self) -> Result<(), Error> {
         // What the servers do by themselves when the retention is over.
-        for server in &self.servers().servers {
+        for server in self.servers().iter() {
             for key in server.keys() {
                 if key.starts_with("leasehold:") && key.contains("fence") {
                     server.call::<u64>(&["DEL", &key]);

@@ -1,16 +1,12 @@
 //! The ways to a server: sockets, databases, TLS.
-//!
-//! The certificates in `tests/tls` are valid for 127.0.0.1 and for a hundred
-//! years; the keys of their authorities were not kept.
 
 #![allow(unused_crate_dependencies)]
 
 mod support;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use support::{Client, Server, error_of, free_port, refusal_of};
+use support::{Client, Server, error_of, refusal_of, tls};
 
 const KEYS: &str = "max_ttl=5s&fresh=yes&timeout=500ms";
 const TTL: Duration = Duration::from_secs(2);
@@ -22,24 +18,6 @@ fn works(url: &str, has: impl Fn(&str) -> bool) {
     assert!(has("a"));
     client.give_back(&lease).expect("the server is there");
     assert!(!has("a"));
-}
-
-fn file(name: &str) -> String {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
-    folder.join(name).display().to_string()
-}
-
-/// A server with a port for TLS besides the plain one.
-fn with_tls(clients: &str) -> (Server, String) {
-    let port = free_port();
-    let server = Server::start(&[
-        &format!("tls-port {port}"),
-        &format!("tls-cert-file {}", file("server.pem")),
-        &format!("tls-key-file {}", file("server.key")),
-        &format!("tls-ca-cert-file {}", file("ca.pem")),
-        &format!("tls-auth-clients {clients}"),
-    ]);
-    (server, format!("127.0.0.1:{port}"))
 }
 
 #[test]
@@ -73,16 +51,16 @@ fn a_database_that_is_not_there_is_named() {
 
 #[test]
 fn tls_with_an_authority_of_ones_own() {
-    let (server, host) = with_tls("no");
-    let url = format!("rediss://{host}?{KEYS}&ca={}", file("ca.pem"));
+    let (server, host) = tls::server("no", &[]);
+    let url = format!("rediss://{host}?{KEYS}&ca={}", tls::file("ca.pem"));
     works(&url, |key| server.has(key));
 }
 
 #[test]
 fn tls_with_a_clients_certificate() {
-    let (server, host) = with_tls("yes");
-    let ca = file("ca.pem");
-    let (cert, key) = (file("client.pem"), file("client.key"));
+    let (server, host) = tls::server("yes", &[]);
+    let ca = tls::file("ca.pem");
+    let (cert, key) = (tls::file("client.pem"), tls::file("client.key"));
     let url = format!("rediss://{host}?{KEYS}&ca={ca}&cert={cert}&key={key}");
     works(&url, |key| server.has(key));
     let text = error_of(&format!("rediss://{host}?{KEYS}&ca={ca}"), "a", TTL).to_string();
@@ -91,8 +69,8 @@ fn tls_with_a_clients_certificate() {
 
 #[test]
 fn a_server_that_nobody_vouches_for_is_not_trusted() {
-    let (server, host) = with_tls("no");
-    for ca in [format!("&ca={}", file("other-ca.pem")), String::new()] {
+    let (server, host) = tls::server("no", &[]);
+    for ca in [format!("&ca={}", tls::file("other-ca.pem")), String::new()] {
         let text = error_of(&format!("rediss://{host}?{KEYS}{ca}"), "a", TTL).to_string();
         assert!(text.contains(&host), "{text}");
     }

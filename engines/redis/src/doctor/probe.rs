@@ -15,10 +15,12 @@ use redis::{
 use super::facts::{Clock, Facts, Info, Keeping, NodeFacts, Record};
 use super::rights;
 use crate::RedisOptions;
-use crate::config::{Address, Tls};
+use crate::address::{Address, Endpoint};
+use crate::config::Tls;
 use crate::fail::Trouble;
 use crate::scripts::NODE;
 use crate::scripts::info::decode_info;
+use crate::sentinel;
 
 /// How often the clock is read: once for each round trip that is measured.
 const SAMPLES: usize = 5;
@@ -37,7 +39,8 @@ pub(super) async fn probe(options: &RedisOptions, address: &Address, tag: &str) 
 
 async fn look(options: &RedisOptions, address: &Address, tag: &str) -> Result<Facts, Trouble> {
     let timeout = options.timeout;
-    let client = client(options, address)?;
+    let endpoint = sentinel::locate(options, address).await?;
+    let client = client(options, endpoint)?;
     let link = &mut connect(&client, timeout).await?;
     let first = read_clock(link, timeout).await?;
     let mut samples = vec![first];
@@ -60,12 +63,12 @@ async fn look(options: &RedisOptions, address: &Address, tag: &str) -> Result<Fa
     })
 }
 
-fn client(options: &RedisOptions, address: &Address) -> Result<Client, Trouble> {
+fn client(options: &RedisOptions, endpoint: Endpoint) -> Result<Client, Trouble> {
     let refuse = |error: RedisError| Trouble::of(&error);
-    let target = match (address.clone(), &options.tls) {
-        (Address::Unix(path), _) => ConnectionAddr::Unix(path),
-        (Address::Tcp { host, port }, None) => ConnectionAddr::Tcp(host, port),
-        (Address::Tcp { host, port }, Some(_)) => ConnectionAddr::TcpTls {
+    let target = match (endpoint, &options.tls) {
+        (Endpoint::Unix(path), _) => ConnectionAddr::Unix(path),
+        (Endpoint::Tcp { host, port }, None) => ConnectionAddr::Tcp(host, port),
+        (Endpoint::Tcp { host, port }, Some(_)) => ConnectionAddr::TcpTls {
             host,
             port,
             insecure: false,

@@ -26,7 +26,7 @@ const DISTURBING: [&str; 9] = [
 /// What a server says of itself in `INFO all`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerInfo {
-    /// Another one with every start.
+    /// Another one with every start, and with every promotion.
     pub(crate) run_id: RunId,
     /// In whole seconds, by the server's wall clock.
     pub(crate) uptime: Duration,
@@ -40,9 +40,25 @@ pub(crate) fn decode_info(value: &Value) -> Result<ServerInfo, BadReply> {
     said.ok_or_else(|| BadReply::new("INFO", value))
 }
 
+/// Who answers: the run id of the process, mixed with what it was a replica of
+/// before it became a master. A master that was demoted and promoted again has lost
+/// its last writes and not its run id.
+pub(crate) fn run_id(said: &str) -> Option<RunId> {
+    let field = |key: &str| said.lines().find_map(|line| line.strip_prefix(key));
+    let process = field("run_id:")?.trim();
+    let Some(before) = field("master_replid2:") else {
+        return process.parse().ok();
+    };
+    let mut before = before.trim().chars();
+    let mixed = process.chars().map(|digit| {
+        let mixed = digit.to_digit(16)? ^ before.next()?.to_digit(16)?;
+        char::from_digit(mixed, 16)
+    });
+    mixed.collect::<Option<String>>()?.parse().ok()
+}
+
 impl ServerInfo {
     fn read(said: &str) -> Option<Self> {
-        let mut run_id = None;
         let mut uptime = None;
         let mut is_replica = None;
         let mut evicted = None;
@@ -52,7 +68,6 @@ impl ServerInfo {
                 continue;
             };
             match key {
-                "run_id" => run_id = value.parse().ok(),
                 "uptime_in_seconds" => uptime = value.parse().ok(),
                 "role" => is_replica = Some(value != "master"),
                 "evicted_keys" => evicted = value.parse::<u64>().ok(),
@@ -66,7 +81,7 @@ impl ServerInfo {
             }
         }
         Some(Self {
-            run_id: run_id?,
+            run_id: run_id(said)?,
             uptime: Duration::from_secs(uptime?),
             disturbed: disturbed || is_replica? || evicted? > 0,
         })
@@ -111,8 +126,18 @@ mod tests {
     }
 
     #[test]
+    fn a_master_that_was_a_replica_meanwhile_is_another() {
+        let zeros = "0".repeat(40);
+        let never = read(&format!("master_replid2:{zeros}\r\n")).unwrap();
+        assert_eq!(never, read("").unwrap());
+        let promoted = read(&format!("master_replid2:{}\r\n", "1f".repeat(20))).unwrap();
+        assert_eq!(promoted.run_id.to_string(), "b4".repeat(20));
+        assert!(read("master_replid2:12\r\n").is_none());
+    }
+
+    #[test]
     fn what_is_missing_is_not_made_up() {
-        assert!(read("run_id:x").is_none());
+        assert!(run_id("run_id:x").is_none());
         assert!(read("evicted_keys:many").is_none());
         assert!(decode_info(&Value::Okay).is_err());
     }

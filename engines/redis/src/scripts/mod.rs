@@ -38,6 +38,7 @@ use leasehold_core::quorum::{Ask, JoinCommand, RunId};
 use leasehold_core::{BreakStatus, Mode, Nonce, Owner, Token};
 use redis::{Script, Value};
 
+pub(crate) use info::run_id;
 pub(crate) use joins::decode_join;
 pub(crate) use keys::{Keys, NODE};
 pub(crate) use pack::{Arg, Packed};

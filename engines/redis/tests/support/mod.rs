@@ -7,7 +7,9 @@ mod deployment;
 mod history;
 mod plain;
 mod proxy;
+mod sentinel;
 mod server;
+pub mod tls;
 mod traffic;
 
 use std::thread;
@@ -18,6 +20,7 @@ pub use deployment::{Deployment, url};
 pub use history::History;
 pub use plain::PlainRedlock;
 pub use proxy::Proxy;
+pub use sentinel::{Group, Watched, role};
 pub use server::{Server, free_port};
 pub use traffic::Traffic;
 

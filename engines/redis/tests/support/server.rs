@@ -1,5 +1,10 @@
 //! One redis-server, started and ended by the test.
+//!
+//! `LEASEHOLD_REDIS_SERVER` names another program to start: `valkey-server`, or one
+//! of another version by its path.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -20,18 +25,37 @@ use super::until;
 pub struct Server {
     home: TempDir,
     port: u16,
+    kind: Kind,
     process: Option<Child>,
+}
+
+/// What the program is started as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Store,
+    Sentinel,
 }
 
 impl Server {
     /// Starts a server with these lines added to its configuration, and waits
     /// until it answers.
     pub fn start(lines: &[&str]) -> Self {
+        Self::start_as(Kind::Store, lines)
+    }
+
+    /// Starts a sentinel with these lines added to its configuration, and waits
+    /// until it answers.
+    pub fn sentinel(lines: &[&str]) -> Self {
+        Self::start_as(Kind::Sentinel, lines)
+    }
+
+    fn start_as(kind: Kind, lines: &[&str]) -> Self {
         let mut said = String::new();
         for _ in 0..5 {
             let mut server = Self {
                 home: tempfile::tempdir().expect("a temporary folder can be made"),
                 port: free_port(),
+                kind,
                 process: None,
             };
             server.configure(lines);
@@ -56,8 +80,10 @@ impl Server {
     fn configure(&self, lines: &[&str]) {
         let dir = self.home.path().display();
         let port = self.port;
-        let mut text =
-            format!("bind 127.0.0.1\nport {port}\ndir {dir}\nsave \"\"\nappendonly no\n");
+        let mut text = format!("bind 127.0.0.1\nport {port}\ndir {dir}\n");
+        if self.kind == Kind::Store {
+            text += "save \"\"\nappendonly no\n";
+        }
         for line in lines {
             text += line;
             text.push('\n');
@@ -164,13 +190,17 @@ impl Server {
     /// Whether it came up; it does not if its port is taken.
     fn try_start(&mut self) -> bool {
         let log = File::create(self.file("log")).expect("a file can be made");
-        let process = Command::new("redis-server")
+        let sentinel = (self.kind == Kind::Sentinel).then_some("--sentinel");
+        let process = Command::new(program())
             .arg(self.file("redis.conf"))
+            .args(sentinel)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be opened twice"))
             .stderr(log)
             .spawn()
-            .expect("redis-server is on PATH (Debian package redis-server)");
+            .expect(
+                "redis-server is on PATH (Debian package redis-server), or LEASEHOLD_REDIS_SERVER",
+            );
         self.process = Some(process);
         let mut up = false;
         until("redis-server answers, or ends", || {
@@ -191,6 +221,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The server to test with.
+fn program() -> OsString {
+    env::var_os("LEASEHOLD_REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
 }
 
 /// Whether a server answers there and has loaded its data. That it wants a

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use leasehold_core::{Error, Extended, Token};
 
-use super::{Client, Deployment, History, Lease, until};
+use super::{Client, History, Lease, until};
 
 /// The TTL of all their leases; the nodes' `max_ttl` must be longer.
 const TTL: Duration = Duration::from_millis(500);
@@ -15,8 +15,9 @@ const TTL: Duration = Duration::from_millis(500);
 /// Five clients at work: three pass two locks around quickly; of the other two one
 /// holds a lock for longer than its TTL, extending it, and one holds the same lock
 /// without asking anybody until shortly before its deadline.
-pub struct Traffic {
-    pub deployment: Deployment,
+pub struct Traffic<D> {
+    /// The servers that they use.
+    pub deployment: D,
     shared: Arc<Shared>,
     clients: Vec<JoinHandle<()>>,
 }
@@ -34,15 +35,14 @@ struct Seen {
     failures: Vec<Error>,
 }
 
-impl Traffic {
-    /// Starts them, each with an engine of its own, and waits until all have had
-    /// the lock.
-    pub fn start(deployment: Deployment, keys: &str) -> Self {
-        let url = deployment.url(keys);
+impl<D> Traffic<D> {
+    /// Starts them, each with an engine of its own for this URL of the deployment,
+    /// and waits until all have had the lock.
+    pub fn start(deployment: D, url: &str) -> Self {
         let shared = Arc::<Shared>::default();
         let clients = (0..5)
             .map(|number| {
-                let (shared, url) = (Arc::clone(&shared), url.clone());
+                let (shared, url) = (Arc::clone(&shared), url.to_owned());
                 thread::spawn(move || work(number, &Client::open(&url), &shared))
             })
             .collect();
@@ -101,7 +101,7 @@ impl Traffic {
     }
 }
 
-impl Drop for Traffic {
+impl<D> Drop for Traffic<D> {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
     }
