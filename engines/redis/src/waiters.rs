@@ -124,6 +124,15 @@ impl Waiters {
         }
     }
 
+    /// What the waiter has on these servers is being given back.
+    pub(crate) fn on_release(&self, nonce: Nonce, nodes: NodeSet) {
+        if let Some(waiter) = self.waiters.borrow_mut().get_mut(&nonce) {
+            for node in nodes.iter() {
+                waiter.handover.on_lost(node);
+            }
+        }
+    }
+
     /// A server's connection broke: what it told meanwhile is not known.
     pub(crate) fn on_lost(&self, node: NodeId) {
         for waiter in self.waiters.borrow_mut().values_mut() {

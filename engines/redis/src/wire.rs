@@ -148,8 +148,10 @@ impl Wire {
             self.sent = clock::now();
             self.grant.ask(nodes, ask.hold);
         }
-        if let Command::Yield { up_to, .. } = command {
-            self.hub.waiters.on_yield(self.nonce, nodes, up_to);
+        match command {
+            Command::Yield { up_to, .. } => self.hub.waiters.on_yield(self.nonce, nodes, up_to),
+            Command::Release => self.hub.waiters.on_release(self.nonce, nodes),
+            _ => {}
         }
         for id in nodes.iter() {
             if command == Command::Release && !self.owes.contains(id) {
