@@ -37,7 +37,7 @@ static ENGINES: [EngineInfo; 3] = [
     },
     EngineInfo {
         kind: "redis",
-        url: "redis://r1,r2,r3 or rediss:// or redis+unix:",
+        url: "redis://r1,r2,r3 or rediss:// or redis+unix: or redis+sentinel://",
         about: "one to nine independent Redis servers: Redlock with fencing tokens",
         compiled_in: cfg!(feature = "redis"),
         capabilities: OF_REDIS,
@@ -47,18 +47,12 @@ static ENGINES: [EngineInfo; 3] = [
 /// What the Redis engine says of itself, known to builds without it as well.
 const OF_REDIS: Capabilities = {
     let mut can = Capabilities::all();
-    can.shared = false;
-    can.permits = false;
-    can.ordered = false;
     can.detects_death = false;
-    can.watch = false;
-    can.list = false;
     can
 };
 
 /// Schemes of stores that Leasehold has no engine for yet.
-const PLANNED: [&str; 9] = [
-    "redis+sentinel",
+const PLANNED: [&str; 8] = [
     "postgres",
     "mysql",
     "etcd",
@@ -108,7 +102,7 @@ pub(crate) fn refusal(scheme: &str) -> Error {
         has.join(", ")
     };
     let kind = match scheme {
-        "rediss" | "redis+unix" => "redis",
+        "rediss" | "redis+unix" | "redis+sentinel" => "redis",
         other => other,
     };
     let remedy = if all.clone().any(|known| known == kind) {

@@ -113,7 +113,7 @@ fn a_url_of_an_unknown_kind_or_with_an_unknown_key_lists_the_known() {
 fn engines_that_this_build_lacks_say_so() {
     let held = acquire(&["held", "--ttl", "10m"]);
     for url in [
-        "redis+sentinel://s1",
+        "consul://c1",
         "postgres://db/x",
         "etcd://e1",
         "s3://bucket",

@@ -30,7 +30,7 @@ const LIFE: &str = "10000";
 ///
 /// A script that is not there cannot be run, and one that does not compile cannot
 /// be loaded; a server says so only to those who have the right.
-const ATTEMPTS: [Attempt; 17] = [
+const ATTEMPTS: [Attempt; 16] = [
     attempt("PING", &["PING"]),
     attempt("TIME", &["TIME"]),
     attempt("INFO", &["INFO", "server"]),
@@ -42,7 +42,6 @@ const ATTEMPTS: [Attempt; 17] = [
     attempt("HSET", &["HSET", "H", "f", "1"]),
     attempt("HMGET", &["HMGET", "R", "joined"]),
     attempt("HGETALL", &["HGETALL", "R"]),
-    attempt("SCAN", &["SCAN", "0", "COUNT", "1"]),
     attempt("HDEL", &["HDEL", "H", "f"]),
     attempt("DEL", &["DEL", "S", "H"]),
     attempt("SCRIPT LOAD", &["SCRIPT", "LOAD", "("]),

@@ -9,7 +9,7 @@ use crate::support::say;
 
 /// As docs/engines/redis.md says.
 const RIGHTS: &str = "-@all +evalsha +script|load +info +time +get +mget +set +del +pttl +pexpire \
-    +hmget +hset +hdel +publish +subscribe +unsubscribe +ping +select";
+    +hmget +hset +hdel +hgetall +scan +publish +subscribe +unsubscribe +ping +select";
 
 /// Makes a user `app` with the password `right` and these rights; the URL.
 fn with_user(server: &Server, rights: &str, keys: &str) -> String {
