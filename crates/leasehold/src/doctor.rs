@@ -39,7 +39,9 @@ pub async fn diagnose(url: &str, ttl: Duration) -> Result<Vec<Finding>, Error> {
             )])
         }
         #[cfg(feature = "redis")]
-        "redis" | "rediss" | "redis+unix" | "redis+sentinel" => leasehold_redis::diagnose(url, ttl).await,
+        "redis" | "rediss" | "redis+unix" | "redis+sentinel" => {
+            leasehold_redis::diagnose(url, ttl).await
+        }
         other => Err(engines::refusal(other)),
     }
 }

@@ -7,7 +7,7 @@ use leasehold_core::quorum::{Ask, Command, Extend, ExtendOutcome, NodeSet};
 use leasehold_core::{Deadline, Error, ExtendRequest, Extended, Instant, Operation, Owner, Ttl};
 use tokio::sync::oneshot;
 
-use crate::acquire::wrong_type;
+use crate::answer::wrong_type;
 use crate::clock;
 use crate::fail::{ENGINE, Kind};
 use crate::grant::{Grant, Held, tidy};
@@ -100,13 +100,7 @@ async fn attempt(
 /// Takes the lock on the nodes that were not asked for it so far. A short lease does
 /// without; one that is renewed shall outlive the loss of a minority. Whatever they
 /// answer, the next extend asks them as well.
-fn top_up(
-    hub: &Rc<Hub>,
-    grant: &Rc<Grant>,
-    request: &ExtendRequest,
-    held: Held,
-    hold: Duration,
-) {
+fn top_up(hub: &Rc<Hub>, grant: &Rc<Grant>, request: &ExtendRequest, held: Held, hold: Duration) {
     let barred = grant.asked.get().or(grant.owed()).or(grant.astray.get());
     let nodes = hub.voters(hub.quorum.all().without(barred));
     let owner = grant.owner.borrow().clone();

@@ -23,7 +23,7 @@
 //! * `hub.rs`: what the operations share. `node.rs`: one server. `supervise.rs`,
 //!   `join.rs`: keeping it connected, and bringing it to vote.
 //! * `wire.rs`: between a machine of the protocol and the connections.
-//!   `acquire.rs`, `extend.rs`, `release.rs`, `look.rs`, `list.rs`, `unlock.rs`: the
+//!   `acquire.rs` (and `answer.rs`), `extend.rs`, `release.rs`, `look.rs`, `list.rs`, `unlock.rs`: the
 //!   operations. `grant.rs`: what is remembered of a nonce.
 //! * `waiters.rs`: waiters, and the hand-overs they are told of.
 //! * `doctor/`: looking at servers for an operator, without the engine.
@@ -34,6 +34,7 @@
 
 mod acquire;
 mod address;
+mod answer;
 mod clock;
 mod config;
 mod connect;

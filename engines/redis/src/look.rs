@@ -12,7 +12,7 @@ use redis::Value;
 use tokio::select;
 use tokio::sync::mpsc;
 
-use crate::acquire::wrong_type;
+use crate::answer::wrong_type;
 use crate::clock;
 use crate::fail::{Kind, Trouble};
 use crate::hub::Hub;
@@ -91,8 +91,7 @@ impl Looked {
             let known = found.iter().any(|other| other.nonce == waiter.nonce);
             let count = all().filter(|other| other.nonce == waiter.nonce).count();
             if !known && count + silent >= hub.quorum.size() {
-                let mut status =
-                    WaiterStatus::new(waiter.owner.clone(), waiter.mode, waiter.nonce);
+                let mut status = WaiterStatus::new(waiter.owner.clone(), waiter.mode, waiter.nonce);
                 status.waited = waiter.waited;
                 found.push(status);
             }
@@ -254,7 +253,10 @@ pub(crate) fn status(hub: &Hub, name: LockName, looked: &Looked) -> LockStatus {
 
 /// The counter that most of these nodes have.
 pub(crate) fn agreed(keys: &[&HeldKey]) -> Option<Token> {
-    let counters = || keys.iter().filter_map(|key| Some(key.lease.as_ref()?.counter));
+    let counters = || {
+        keys.iter()
+            .filter_map(|key| Some(key.lease.as_ref()?.counter))
+    };
     counters().max_by_key(|one| counters().filter(|other| other == one).count())
 }
 

@@ -90,7 +90,7 @@ fn failure(wire: &Wire) -> Error {
         .iter()
         .find(|(_, t)| t.kind == Kind::WrongType);
     if let Some((node, trouble)) = foreign {
-        return crate::acquire::wrong_type(&wire.name, &hub.node(*node).name, trouble);
+        return crate::answer::wrong_type(&wire.name, &hub.node(*node).name, trouble);
     }
     Error::Indeterminate {
         operation: Operation::Release,

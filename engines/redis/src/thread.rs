@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use leasehold_core::{Error, WakeBoard};
-use tokio::runtime::{Builder, Runtime};
 use redis::{PushKind, Value};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 
@@ -15,10 +15,10 @@ use crate::RedisOptions;
 use crate::clock;
 use crate::engine::Request;
 use crate::fail::ENGINE;
-use crate::scripts::decode_push;
 use crate::grant;
 use crate::hub::Hub;
 use crate::node::{Node, Standing};
+use crate::scripts::decode_push;
 use crate::supervise::supervise;
 use crate::waiters;
 

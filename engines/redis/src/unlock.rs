@@ -119,7 +119,10 @@ fn note(hub: &Hub, looked: &Looked, ended: &mut Vec<HeldBy>) {
                 held_for: Duration::ZERO,
             },
         };
-        if !ended.iter().any(|held| (held.nonce, &held.owner) == (by.nonce, &by.owner)) {
+        if !ended
+            .iter()
+            .any(|held| (held.nonce, &held.owner) == (by.nonce, &by.owner))
+        {
             ended.push(by);
         }
     }

@@ -84,6 +84,12 @@ fn a_plain_holder_is_shown_as_a_stranger() {
         let broken = client.break_lock(&name);
         assert!(broken.is_err(), "a stranger's lock was broken: {broken:?}");
         assert!(deployment.servers.iter().all(|server| server.has(&name)));
+        let broken = client.break_by_force(&name).expect("all are there");
+        assert!(broken.ended[0].owner.contains("foreign"), "{broken:?}");
+        assert!(!deployment.servers.iter().any(|server| server.has(&name)));
+        let lease = client.take(&name, TTL);
+        assert!(lease.token >= broken.floor, "{lease:?}, {broken:?}");
+        client.give_back(&lease).expect("all are there");
     }
 }
 

@@ -1,11 +1,12 @@
 //! Taking a lock: the client's machine for one attempt.
 
+mod line;
+
 use std::time::Duration;
 
 use super::mutation::{Mutation, made};
 use super::{
-    AcquireReply, Ask, Command, Fate, Holder, MAX_NODES, NodeId, NodeSet, Quorum, Release, Reply,
-    Step,
+    AcquireReply, Ask, Command, Fate, MAX_NODES, NodeId, NodeSet, Quorum, Release, Reply, Step,
 };
 use crate::{Deadline, Instant, Nonce, Token, Ttl};
 
@@ -182,7 +183,9 @@ impl Acquire {
     /// The caller went away. Also after a grant that nobody took.
     pub fn cancel(&mut self, now: Instant) -> AcquireStep {
         match self.phase {
-            Phase::Asking | Phase::Granted | Phase::InLine => self.fail(AcquireOutcome::Cancelled, now),
+            Phase::Asking | Phase::Granted | Phase::InLine => {
+                self.fail(AcquireOutcome::Cancelled, now)
+            }
             Phase::CleaningUp(_) => Step::none(),
         }
     }
@@ -297,11 +300,6 @@ impl Acquire {
         most.max().unwrap_or(0) + waiting.len() >= self.needed()
     }
 
-    /// Nodes that know that we wait: in their line, or by a grant of ours.
-    fn in_line(&self) -> NodeSet {
-        self.nodes(|fate| matches!(fate, Fate::Queued { .. } | Fate::Granted(_)))
-    }
-
     /// The counter that a quorum has answered exactly, and who did.
     ///
     /// Not necessarily the greatest: a node with a greater one is not needed for
@@ -338,95 +336,6 @@ impl Acquire {
         let to = below.collect::<NodeSet>().without(self.told);
         self.told = self.told.or(to);
         Step::send(Command::Promote { to: self.target }, to)
-    }
-
-    /// There will be no quorum now: a place in the line, if that was asked for and
-    /// is to be had, or nothing.
-    fn settle_for(&mut self, reason: AcquireOutcome, now: Instant) -> AcquireStep {
-        let AcquireOutcome::Busy { free_in, split } = reason else {
-            return self.fail(reason, now);
-        };
-        if self.plan.ask.line.is_none() || self.in_line().len() < self.needed() {
-            return self.fail(reason, now);
-        }
-        self.phase = Phase::InLine;
-        let mut ahead = [0; MAX_NODES];
-        let places = self.fates.iter().filter_map(|fate| match fate {
-            Fate::Queued { ahead, .. } => Some(*ahead),
-            _ => None,
-        });
-        let count = places.zip(&mut ahead).map(|(from, to)| *to = from).count();
-        ahead[..count].sort_unstable();
-        let held = self.nodes(|fate| fate.counter().is_some());
-        let rival = self.rival().filter(|_| !held.is_empty());
-        self.agree_on_place();
-        let mut step = match rival {
-            Some(first) => self.step_back(first, held),
-            None => self.line_up(),
-        };
-        step.outcome = Some(AcquireOutcome::Queued {
-            ahead: ahead[count / 2],
-            free_in,
-            split,
-        });
-        step
-    }
-
-    /// The smallest place that a quorum of the nodes can have.
-    fn agree_on_place(&mut self) {
-        let mut places = [u64::MAX; MAX_NODES];
-        let known = self.fates.iter().filter_map(Fate::place);
-        let count = known
-            .zip(&mut places)
-            .map(|(from, to)| *to = from)
-            .count();
-        if self.place.is_none() && count >= self.needed() {
-            self.place = Some(*places.select_nth_unstable(self.needed() - 1).1);
-        }
-    }
-
-    /// Brings the nodes' lines into the same order.
-    fn line_up(&mut self) -> AcquireStep {
-        self.agree_on_place();
-        let Some(to) = self.place else {
-            return Step::none();
-        };
-        let off = self.nodes(|fate| fate.place().is_some_and(|place| place != to));
-        let off = off.without(self.placed);
-        self.placed = self.placed.or(off);
-        Step::send(Command::Place { to }, off)
-    }
-
-    /// If nobody is seen to have a quorum: who has the lock on the most nodes; of
-    /// several, the one with the smallest nonce. All who look at the same nodes find
-    /// the same one. `None` if it is us.
-    ///
-    /// Also if the nodes that are not heard of could make it a quorum: they may be
-    /// down, and those who share the others would wait for each other.
-    fn rival(&self) -> Option<Nonce> {
-        let lease = |fate: &Fate| match (fate, fate.in_the_way()) {
-            (Fate::Granted(_), _) => Some(self.plan.nonce),
-            (_, Some((Holder::Lease(first) | Holder::Several { first }, _))) => Some(first),
-            _ => None,
-        };
-        let all = || self.fates.iter().filter_map(lease);
-        let counted = all().map(|one| (all().filter(|other| *other == one).count(), one));
-        let (most, first) = counted.max_by_key(|&(count, one)| (count, std::cmp::Reverse(one)))?;
-        (most < self.needed() && first != self.plan.nonce).then_some(first)
-    }
-
-    fn step_back(&mut self, first: Nonce, held: NodeSet) -> AcquireStep {
-        let (Some(line), place) = (self.plan.ask.line, self.place.unwrap_or(1)) else {
-            return Step::none();
-        };
-        let counters = self.fates.iter().filter_map(Fate::counter);
-        let command = Command::Yield {
-            to: first,
-            up_to: counters.max().unwrap_or_default(),
-            place,
-            line,
-        };
-        Step::send(command, held)
     }
 
     /// Gives up, and releases wherever our key is or may be.

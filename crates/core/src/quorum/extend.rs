@@ -173,7 +173,10 @@ mod tests {
             at(4000),
         );
         let hold = ttl.get();
-        assert_eq!(step.send, Some((Command::Extend { slot: 0, hold }, quorum.all())));
+        assert_eq!(
+            step.send,
+            Some((Command::Extend { slot: 0, hold }, quorum.all()))
+        );
         (extend, Deadline::of(at(4000), ttl))
     }
 

@@ -80,9 +80,10 @@ impl Fate {
     #[must_use]
     pub const fn in_the_way(&self) -> Option<(Holder, Duration)> {
         match self {
-            Self::Busy { free_in, holder } | Self::Queued { free_in, holder, .. } => {
-                Some((*holder, *free_in))
-            }
+            Self::Busy { free_in, holder }
+            | Self::Queued {
+                free_in, holder, ..
+            } => Some((*holder, *free_in)),
             _ => None,
         }
     }

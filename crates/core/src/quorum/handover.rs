@@ -112,7 +112,10 @@ impl Handover {
             (on.len() >= needed).then_some((token, on))
         });
         let (token, on) = agreed?;
-        let since = on.iter().filter_map(|node| self.asked[node.index()]).min()?;
+        let since = on
+            .iter()
+            .filter_map(|node| self.asked[node.index()])
+            .min()?;
         let lasts = self.terms.line.saturating_sub(self.terms.grace);
         let lasts = Ttl::new(lasts.min(self.terms.ttl.get())).ok()?;
         Some((token, Deadline::of(since, lasts), on))

@@ -190,7 +190,9 @@ impl Release {
             Slot::Again(at) => Some((*at).min(self.ends)),
             _ => None,
         });
-        let asked = self.give_up_at.map(|at| self.late_at.map_or(at, |late| late.min(at)));
+        let asked = self
+            .give_up_at
+            .map(|at| self.late_at.map_or(at, |late| late.min(at)));
         slots.chain(asked).min()
     }
 
@@ -266,7 +268,12 @@ mod tests {
     fn a_minority_that_is_late_is_not_waited_for() {
         let mut release = of_three();
         let done = Ok(OwnerReply::Done);
-        assert_eq!(release.on_reply(node(0), Ok(OwnerReply::Gone), at(1)).outcome, None);
+        assert_eq!(
+            release
+                .on_reply(node(0), Ok(OwnerReply::Gone), at(1))
+                .outcome,
+            None
+        );
         assert_eq!(release.on_reply(node(1), done, at(1)).outcome, None);
         assert_eq!(release.wake_at(), Some(at(5)));
         let said = release.on_tick(at(5)).outcome;

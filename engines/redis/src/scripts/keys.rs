@@ -107,7 +107,13 @@ impl Keys {
 
     pub(super) fn all(&self) -> [Arg<'_>; 5] {
         let broken = Arg::Text(&self.broken);
-        [self.lock(), self.lease(), self.line(), self.record(), broken]
+        [
+            self.lock(),
+            self.lease(),
+            self.line(),
+            self.record(),
+            broken,
+        ]
     }
 }
 
@@ -141,23 +147,11 @@ mod tests {
     fn all_keys_are_in_one_slot_and_none_in_two_locks() {
         let mut all = std::collections::BTreeSet::new();
         let names = [
-            "a",
-            "{a}",
-            "{a}:line",
-            "x{a}b",
-            "a{",
-            "{",
-            "line:a",
-            "a}b{c}",
+            "a", "{a}", "{a}:line", "x{a}b", "a{", "{", "line:a", "a}b{c}",
         ];
         for name in names {
             let keys = Keys::of(&LockName::new(name).unwrap(), "").unwrap();
-            for key in [
-                &keys.lock,
-                &keys.lease,
-                &keys.line,
-                &keys.broken,
-            ] {
+            for key in [&keys.lock, &keys.lease, &keys.line, &keys.broken] {
                 assert_eq!(tag(key), tag(&keys.lock), "{key}");
                 assert!(all.insert(key.clone()), "{key}");
             }

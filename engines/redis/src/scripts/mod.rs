@@ -44,9 +44,7 @@ pub(crate) use keys::{Keys, NODE};
 pub(crate) use pack::{Arg, Packed};
 pub(crate) use reply::BadReply;
 pub(crate) use view::{BreakReply, HeldKey, Lease, View, decode_break, decode_status};
-pub(crate) use vote::{
-    decode_acquire, decode_extend, decode_promote, decode_push, decode_release,
-};
+pub(crate) use vote::{decode_acquire, decode_extend, decode_promote, decode_push, decode_release};
 
 /// The scripts, and how they are called.
 #[derive(Debug)]
@@ -135,12 +133,18 @@ impl Scripts {
         let whole = |code: &str| Voting::new([LIB, code].concat());
         let halves = |fast: &str, slow: &str| Voting::new([fast, LIB, slow].concat());
         Self {
-            acquire: halves(include_str!("acquire.lua"), include_str!("acquire_slow.lua")),
+            acquire: halves(
+                include_str!("acquire.lua"),
+                include_str!("acquire_slow.lua"),
+            ),
             promote: whole(include_str!("promote.lua")),
             place: whole(include_str!("place.lua")),
             step_back: whole(include_str!("step_back.lua")),
             extend: halves(include_str!("extend.lua"), include_str!("extend_slow.lua")),
-            release: halves(include_str!("release.lua"), include_str!("release_slow.lua")),
+            release: halves(
+                include_str!("release.lua"),
+                include_str!("release_slow.lua"),
+            ),
             status: whole(include_str!("status.lua")),
             unlock: whole(include_str!("break.lua")),
             join: joins::JoinScripts::new(),

@@ -186,7 +186,10 @@ fn read_status(value: &Value) -> Option<View> {
         },
         holders: read_holders(holders)?,
         ahead: 0,
-        waiters: array(waiters)?.iter().map(Waiting::read).collect::<Option<_>>()?,
+        waiters: array(waiters)?
+            .iter()
+            .map(Waiting::read)
+            .collect::<Option<_>>()?,
         last_break,
     })
 }

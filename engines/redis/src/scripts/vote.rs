@@ -1,7 +1,7 @@
 //! The answers to the commands of a lock.
 
-use leasehold_core::quorum::{AcquireReply, Holder, OwnerReply, PromoteReply, Push};
 use leasehold_core::Nonce;
+use leasehold_core::quorum::{AcquireReply, Holder, OwnerReply, PromoteReply, Push};
 use redis::Value;
 
 use super::BadReply;

@@ -164,12 +164,21 @@ impl Client {
     }
 
     pub fn break_lock(&self, name: &str) -> Result<Broken, Error> {
+        self.end_all(name, false)
+    }
+
+    /// Breaks it also if a client of another kind holds it.
+    pub fn break_by_force(&self, name: &str) -> Result<Broken, Error> {
+        self.end_all(name, true)
+    }
+
+    fn end_all(&self, name: &str, force: bool) -> Result<Broken, Error> {
         wait(self.engine.break_lock(&BreakRequest {
             name: LockName::new(name).expect("a name that is allowed"),
             by: "operator".into(),
             reason: "test".to_owned(),
             unix_seconds: 1_700_000_000,
-            force: false,
+            force,
         }))
     }
 

@@ -140,7 +140,9 @@ impl Lock {
             Mode::Exclusive => ahead.is_empty(),
             Mode::Shared => alike,
             // Whoever comes first will want what is free.
-            Mode::Permit(n) => alike && slot < n.get() && self.grants.len() + ahead.len() < n.get() as usize,
+            Mode::Permit(n) => {
+                alike && slot < n.get() && self.grants.len() + ahead.len() < n.get() as usize
+            }
         };
         match admitted && self.has_room(mode, slot) {
             true => Ok(()),
@@ -396,7 +398,12 @@ impl Lock {
                 // A permit is free as soon as the first of them is.
                 let first = permits.map(|grant| grant.ends).min();
                 let same = |grant: &&Grant| grant.mode != mode || grant.slot == slot;
-                let holder = self.grants.iter().filter(same).map(|grant| grant.nonce).min();
+                let holder = self
+                    .grants
+                    .iter()
+                    .filter(same)
+                    .map(|grant| grant.nonce)
+                    .min();
                 let holder = holder.map_or(Holder::Nobody, |first| Holder::Several { first });
                 (holder, left(first.unwrap_or(key.ends)))
             }

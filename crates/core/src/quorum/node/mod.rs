@@ -327,8 +327,10 @@ impl Node {
             Some(record) => lock.hand_over(now, || record.count(name, Token::NONE)),
             None => lock.call_first(),
         };
-        self.pushes
-            .extend(told.into_iter().map(|(nonce, push)| (name.clone(), nonce, push)));
+        self.pushes.extend(
+            told.into_iter()
+                .map(|(nonce, push)| (name.clone(), nonce, push)),
+        );
     }
 
     /// What waiters are told since the last call, in order.
