@@ -289,7 +289,10 @@ impl Asking<'_> {
             } => Ok(Attempt::Answer(Acquired::Granted(
                 self.granted(token, deadline),
             ))),
-            AcquireOutcome::Busy { free_in, split } => Ok(self.busy(wire, free_in, split)),
+            AcquireOutcome::Busy { split: true, .. } => {
+                Ok(Attempt::Split(self.split_pause(acquire.comes_first())))
+            }
+            AcquireOutcome::Busy { free_in, .. } => Ok(self.busy(wire, free_in)),
             AcquireOutcome::Queued {
                 ahead,
                 free_in,

@@ -34,6 +34,14 @@ impl Asking<'_> {
         })
     }
 
+    /// Nobody has it: several tried at once, and one of them shall have it.
+    pub(crate) fn split_pause(&self, first: bool) -> Duration {
+        match first {
+            true => Duration::from_millis(1),
+            false => SPLIT + self.pause(),
+        }
+    }
+
     /// A short time, different for each client.
     pub(crate) fn pause(&self) -> Duration {
         Duration::from_millis(1) + self.hub.up_to(SPLIT)
@@ -47,11 +55,7 @@ impl Asking<'_> {
         }
     }
 
-    pub(crate) fn busy(&self, wire: &Wire, free_in: Duration, split: bool) -> Attempt {
-        // Nobody has it: several tried at once, and one of them shall have it.
-        if split {
-            return Attempt::Split(self.pause());
-        }
+    pub(crate) fn busy(&self, wire: &Wire, free_in: Duration) -> Attempt {
         if let Some(slot) = self.another_slot(wire) {
             return Attempt::Slot(slot);
         }

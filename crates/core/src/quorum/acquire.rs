@@ -58,7 +58,7 @@ pub enum AcquireOutcome {
     /// The same, and we have a place in the line on a quorum of the nodes. Grants on
     /// other nodes are kept: whoever has the lock will give us the rest.
     Queued {
-        /// How many places are before ours, as most nodes have it.
+        /// How many places are before ours.
         ahead: u32,
         /// When enough nodes are free unless others extend.
         free_in: Duration,

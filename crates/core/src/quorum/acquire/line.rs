@@ -20,13 +20,13 @@ impl Acquire {
             return self.fail(reason, now);
         }
         self.phase = Phase::InLine;
-        let mut ahead = [0; MAX_NODES];
-        let places = self.fates.iter().filter_map(|fate| match fate {
+        // A node that has given the lock to one of those before us has it no longer in
+        // its line; but not all of them have.
+        let ahead = self.fates.iter().filter_map(|fate| match fate {
             Fate::Queued { ahead, .. } => Some(*ahead),
             _ => None,
         });
-        let count = places.zip(&mut ahead).map(|(from, to)| *to = from).count();
-        ahead[..count].sort_unstable();
+        let ahead = ahead.max().unwrap_or_default();
         let held = self.nodes(|fate| fate.counter().is_some());
         let rival = self.rival().filter(|_| !held.is_empty());
         self.agree_on_place();
@@ -35,7 +35,7 @@ impl Acquire {
             None => self.line_up(),
         };
         step.outcome = Some(AcquireOutcome::Queued {
-            ahead: ahead[count / 2],
+            ahead,
             free_in,
             split,
         });
@@ -62,6 +62,13 @@ impl Acquire {
         let off = off.without(self.placed);
         self.placed = self.placed.or(off);
         Step::send(Command::Place { to }, off)
+    }
+
+    /// After a split vote: whether it is for us to try again first, and for the others
+    /// to wait a little longer.
+    #[must_use]
+    pub fn comes_first(&self) -> bool {
+        self.rival().is_none()
     }
 
     /// If nobody is seen to have a quorum: who has the lock on the most nodes; of
