@@ -69,8 +69,16 @@ impl Worker {
     ///
     /// If it cannot be started, or ends before it is ready.
     pub fn spawn(arguments: &[&str]) -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(arguments)
+        Self::run(Command::new(std::env::current_exe()?).args(arguments))
+    }
+
+    /// The same with another program, which does as [`ready_and_wait`] does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn`](Self::spawn).
+    pub fn run(command: &mut Command) -> Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

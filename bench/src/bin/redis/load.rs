@@ -1,0 +1,83 @@
+//! Pairs of acquire and release by a number of tasks, for a time.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use leasehold_bench::{cpu_time, median};
+
+use crate::client::Client;
+
+/// What a load did.
+pub(crate) struct Figures {
+    pub(crate) pairs_per_second: f64,
+    /// Median latency of a pair.
+    pub(crate) median_micros: f64,
+    /// Processor time of this process per pair.
+    pub(crate) cpu_micros: f64,
+}
+
+/// Runs `tasks` tasks for `span`; each uses names of its own, each name once.
+/// `prefix` must not have been used before.
+pub(crate) async fn run(
+    client: &Client,
+    tasks: usize,
+    span: Duration,
+    prefix: &str,
+) -> Result<Figures> {
+    let (cpu, start) = (cpu_time(), Instant::now());
+    let Sample {
+        mut latencies,
+        failures,
+    } = sample(client, tasks, span, prefix).await?;
+    ensure!(failures.is_empty(), "a pair failed: {}", failures[0]);
+    let (pairs, took) = (latencies.len() as f64, start.elapsed());
+    Ok(Figures {
+        pairs_per_second: pairs / took.as_secs_f64(),
+        median_micros: median(&mut latencies),
+        cpu_micros: (cpu_time() - cpu).as_secs_f64() * 1e6 / pairs,
+    })
+}
+
+/// What became of each pair of a load.
+#[derive(Default)]
+pub(crate) struct Sample {
+    /// Of each, in microseconds, whether it failed or not.
+    pub(crate) latencies: Vec<f64>,
+    /// What those said that failed.
+    pub(crate) failures: Vec<String>,
+}
+
+/// A [`run`] that goes on after a failure.
+pub(crate) async fn sample(
+    client: &Client,
+    tasks: usize,
+    span: Duration,
+    prefix: &str,
+) -> Result<Sample> {
+    let end = Instant::now() + span;
+    let running: Vec<_> = (0..tasks)
+        .map(|task| tokio::spawn(pairs(client.clone(), end, format!("{prefix}-{task}"))))
+        .collect();
+    let mut all = Sample::default();
+    for task in running {
+        let one = task.await?;
+        all.latencies.extend(one.latencies);
+        all.failures.extend(one.failures);
+    }
+    Ok(all)
+}
+
+async fn pairs(client: Client, end: Instant, names: String) -> Sample {
+    let mut sample = Sample::default();
+    let mut before = Instant::now();
+    while before < end || sample.latencies.is_empty() {
+        let name = format!("{names}-{}", sample.latencies.len());
+        if let Err(error) = client.pair(&name).await {
+            sample.failures.push(error.to_string());
+        }
+        let after = Instant::now();
+        sample.latencies.push((after - before).as_secs_f64() * 1e6);
+        before = after;
+    }
+    sample
+}
