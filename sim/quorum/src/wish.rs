@@ -99,7 +99,10 @@ impl Wish {
 
     /// When its machine has to be woken.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
-        self.acquire.wake_at()
+        match self.is_over() {
+            true => None,
+            false => self.acquire.wake_at(),
+        }
     }
 
     /// Its clean-up is done: nothing of it should be left.

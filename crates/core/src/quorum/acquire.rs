@@ -88,7 +88,7 @@ enum Phase {
     Asking,
     Granted,
     InLine,
-    CleaningUp(Release),
+    CleaningUp(Box<Release>),
 }
 
 /// One attempt to take a lock, and the clean-up if it fails.
@@ -166,7 +166,7 @@ impl Acquire {
         }
         match self.phase {
             Phase::Asking => self.judge(now),
-            Phase::InLine => self.line_up(),
+            Phase::InLine => self.join_in(node),
             _ => Step::none(),
         }
     }
@@ -276,7 +276,8 @@ impl Acquire {
             if in_line && !unasked.is_empty() {
                 return self.ask(unasked);
             }
-            if !in_line || self.hedged || waiting.is_empty() || self.in_line().len() >= needed {
+            let settled = self.in_line().len() >= needed && self.someone_has_a_quorum();
+            if !in_line || self.hedged || waiting.is_empty() || settled {
                 return self.settle_for(self.reason(), now);
             }
             return Step::none();
@@ -342,7 +343,7 @@ impl Acquire {
     fn fail(&mut self, outcome: AcquireOutcome, now: Instant) -> AcquireStep {
         let (nodes, hold) = (self.nodes(Fate::may_be_known), self.plan.ask.hold);
         let (release, step) = Release::clean_up(self.plan.quorum, nodes, hold, now);
-        self.phase = Phase::CleaningUp(release);
+        self.phase = Phase::CleaningUp(Box::new(release));
         Step {
             send: step.send,
             outcome: Some(outcome),

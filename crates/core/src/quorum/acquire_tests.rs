@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Deadline, Instant, Nonce, Token, Ttl};
+use crate::{Deadline, Instant, Mode, Nonce, Token, Ttl};
 
 fn at(millis: u64) -> Instant {
     Instant::from_start(Duration::from_millis(millis))
@@ -15,6 +15,10 @@ fn node(place: usize) -> NodeId {
 
 fn nodes(places: &[usize]) -> NodeSet {
     places.iter().map(|&place| node(place)).collect()
+}
+
+fn nonce(id: u8) -> Nonce {
+    Nonce::from_bytes([id; 16])
 }
 
 fn token(value: u64) -> Token {
@@ -30,8 +34,14 @@ fn plan(count: usize) -> Plan {
     Plan {
         quorum,
         ttl: ttl(),
-        hold: Duration::from_secs(12),
-        proposal: token(1),
+        nonce: nonce(9),
+        ask: Ask {
+            mode: Mode::Exclusive,
+            slot: 0,
+            hold: Duration::from_secs(12),
+            line: None,
+            proposal: token(1),
+        },
         first: quorum.all(),
         hedge_after: Duration::from_millis(5),
         skip: NodeSet::EMPTY,
@@ -48,14 +58,22 @@ fn start(plan: Plan) -> Acquire {
 
 fn granted(counter: u64) -> Reply {
     let counter = token(counter);
-    let high = counter;
-    Reply::Acquire(Ok(AcquireReply::Granted { counter, high }))
+    Reply::Acquire(Ok(AcquireReply::Granted { counter }))
 }
 
 fn busy(seconds: u64, holder: u8) -> Reply {
     Reply::Acquire(Ok(AcquireReply::Busy {
         free_in: Duration::from_secs(seconds),
-        holder: Some(Nonce::from_bytes([holder; 16])),
+        holder: Holder::Lease(nonce(holder)),
+    }))
+}
+
+fn queued(place: u64, ahead: u32, holder: u8) -> Reply {
+    Reply::Acquire(Ok(AcquireReply::Queued {
+        place,
+        ahead,
+        free_in: Duration::from_secs(9),
+        holder: Holder::Lease(nonce(holder)),
     }))
 }
 
@@ -106,40 +124,44 @@ fn nodes_that_agree_grant_in_one_round_and_the_slowest_is_not_waited_for() {
 fn nodes_that_differ_are_promoted_until_a_quorum_agrees() {
     let mut acquire = start(plan(3));
     assert_eq!(acquire.on_reply(node(0), granted(5), at(1)), NOTHING);
-    let step = acquire.on_reply(node(1), granted(9), at(1));
+    assert_eq!(acquire.on_reply(node(1), granted(9), at(1)), NOTHING);
+    let step = acquire.on_tick(at(5));
     assert_eq!(step.send, promote_to(9, &[0]));
-    is_granted(acquire.on_reply(node(0), promoted(9), at(2)), 9, &[0, 1]);
+    is_granted(acquire.on_reply(node(0), promoted(9), at(6)), 9, &[0, 1]);
 }
 
 #[test]
 fn a_promote_that_comes_back_higher_raises_the_token() {
     let mut acquire = start(plan(3));
     assert_eq!(acquire.on_reply(node(0), granted(5), at(1)), NOTHING);
-    let step = acquire.on_reply(node(1), granted(9), at(1));
+    assert_eq!(acquire.on_reply(node(1), granted(9), at(1)), NOTHING);
+    let step = acquire.on_tick(at(5));
     assert_eq!(step.send, promote_to(9, &[0]));
-    let step = acquire.on_reply(node(0), promoted(20), at(2));
+    let step = acquire.on_reply(node(0), promoted(20), at(6));
     assert_eq!(step.send, promote_to(20, &[1]));
-    is_granted(acquire.on_reply(node(1), promoted(20), at(3)), 20, &[0, 1]);
+    is_granted(acquire.on_reply(node(1), promoted(20), at(7)), 20, &[0, 1]);
 }
 
 #[test]
 fn an_answer_that_makes_a_quorum_agree_is_better_than_a_promote() {
     let mut acquire = start(plan(3));
     assert_eq!(acquire.on_reply(node(0), granted(5), at(1)), NOTHING);
-    let step = acquire.on_reply(node(1), granted(9), at(1));
+    assert_eq!(acquire.on_reply(node(1), granted(9), at(1)), NOTHING);
+    let step = acquire.on_tick(at(5));
     assert_eq!(step.send, promote_to(9, &[0]));
-    is_granted(acquire.on_reply(node(2), granted(5), at(2)), 5, &[0, 2]);
+    is_granted(acquire.on_reply(node(2), granted(5), at(6)), 5, &[0, 2]);
 }
 
 #[test]
 fn a_node_whose_key_is_gone_no_longer_counts() {
     let mut acquire = start(plan(3));
     assert_eq!(acquire.on_reply(node(0), granted(5), at(1)), NOTHING);
-    let step = acquire.on_reply(node(1), granted(9), at(1));
+    assert_eq!(acquire.on_reply(node(1), granted(9), at(1)), NOTHING);
+    let step = acquire.on_tick(at(5));
     assert_eq!(step.send, promote_to(9, &[0]));
     let gone = Reply::Promote(Ok(PromoteReply::Gone));
-    assert_eq!(acquire.on_reply(node(0), gone, at(2)), NOTHING);
-    let step = acquire.on_reply(node(2), granted(9), at(3));
+    assert_eq!(acquire.on_reply(node(0), gone, at(6)), NOTHING);
+    let step = acquire.on_reply(node(2), granted(9), at(7));
     is_granted(step, 9, &[1, 2]);
 }
 
@@ -201,6 +223,7 @@ fn too_many_nodes_that_cannot_vote_are_unavailable() {
 fn no_answer_from_a_quorum_is_indeterminate() {
     let mut acquire = start(plan(3));
     assert_eq!(acquire.on_reply(node(0), LOST, at(1)), NOTHING);
+    assert_eq!(acquire.on_tick(at(5)), NOTHING);
     let due = acquire.wake_at().unwrap();
     assert_eq!(due, at(500));
     let step = acquire.on_tick(due);
@@ -224,6 +247,7 @@ fn agreement_after_the_deadline_is_too_late() {
     let mut plan = plan(3);
     plan.patience = Duration::from_secs(60);
     let mut acquire = start(plan);
+    assert_eq!(acquire.on_tick(at(5)), NOTHING);
     assert_eq!(acquire.wake_at(), Some(Deadline::of(at(0), ttl()).at()));
     assert_eq!(acquire.on_reply(node(0), granted(5), at(1)), NOTHING);
     let step = acquire.on_reply(node(1), granted(5), at(9_900));
@@ -276,4 +300,79 @@ fn who_goes_away_leaves_nothing_held() {
     let mut acquire = start(plan(1));
     is_granted(acquire.on_reply(node(0), granted(5), at(1)), 5, &[0]);
     assert_eq!(acquire.cancel(at(2)).send, release_to(&[0]));
+}
+
+#[test]
+fn nodes_that_can_all_agree_no_more_are_promoted_at_once() {
+    let mut acquire = start(plan(3));
+    assert_eq!(acquire.on_reply(node(0), granted(5), at(1)), NOTHING);
+    assert_eq!(acquire.on_reply(node(1), granted(9), at(1)), NOTHING);
+    let step = acquire.on_reply(node(2), granted(7), at(1));
+    assert_eq!(step.send, promote_to(7, &[0]));
+    is_granted(acquire.on_reply(node(0), promoted(7), at(2)), 7, &[0, 2]);
+}
+
+fn waiting(count: usize, id: u8) -> Acquire {
+    let mut plan = plan(count);
+    plan.nonce = nonce(id);
+    plan.ask.line = Some(Duration::from_secs(3));
+    start(plan)
+}
+
+#[test]
+fn a_place_on_a_quorum_is_a_place_in_the_line_and_nothing_is_given_back() {
+    let mut acquire = waiting(3, 9);
+    assert_eq!(acquire.on_reply(node(0), queued(4, 1, 1), at(1)), NOTHING);
+    let step = acquire.on_reply(node(1), queued(4, 1, 1), at(1));
+    let outcome = AcquireOutcome::Queued {
+        ahead: 1,
+        free_in: Duration::from_secs(9),
+        split: false,
+    };
+    assert_eq!(step.outcome, Some(outcome));
+    assert_eq!(step.send, None);
+    assert!(acquire.is_done() && acquire.waits());
+    // One that answers late is brought into the same order.
+    let step = acquire.on_reply(node(2), queued(2, 0, 1), at(2));
+    assert_eq!(step.send, Some((Command::Place { to: 4 }, nodes(&[2]))));
+    assert!(!acquire.waits());
+}
+
+#[test]
+fn of_those_who_split_the_vote_all_but_one_step_back() {
+    // Each has one node; the smallest nonce is to have them all.
+    let others = |id: u8| [1, 2, 3].map(|other| if other == id { 0 } else { other });
+    for id in [1, 2, 3] {
+        let mut acquire = waiting(3, id);
+        let mut last = NOTHING;
+        for (place, other) in others(id).into_iter().enumerate() {
+            let reply = match other {
+                0 => granted(7),
+                other => queued(1, 0, other),
+            };
+            last = acquire.on_reply(node(place), reply, at(1));
+        }
+        let outcome = last.outcome.unwrap();
+        assert!(matches!(
+            outcome,
+            AcquireOutcome::Queued { split: true, .. }
+        ));
+        assert_eq!(acquire.comes_first(), id == 1);
+        match last.send {
+            Some((Command::Yield { to, up_to, .. }, from)) => {
+                assert_eq!((to, up_to), (nonce(1), token(7)));
+                assert_eq!(from, nodes(&[usize::from(id) - 1]));
+            }
+            send => assert!(id == 1 && send.is_none(), "{send:?}"),
+        }
+    }
+}
+
+#[test]
+fn another_number_of_permits_is_told() {
+    let mut acquire = start(plan(3));
+    let clash = Reply::Acquire(Ok(AcquireReply::Clash { permits: 4 }));
+    assert_eq!(acquire.on_reply(node(0), clash, at(1)), NOTHING);
+    let step = acquire.on_reply(node(1), clash, at(1));
+    assert_eq!(step.outcome, Some(AcquireOutcome::Clash { permits: 4 }));
 }

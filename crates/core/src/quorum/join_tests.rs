@@ -28,7 +28,7 @@ fn token(value: u64) -> Token {
 /// Servers that have been up since 0.
 fn servers(count: u8) -> Vec<Node> {
     (0..count)
-        .map(|id| Node::start(run(id), Data::default(), DEFAULT_RETENTION, at(0)))
+        .map(|id| Node::start(run(id), Data::default(), at(0)))
         .collect()
 }
 
@@ -110,7 +110,14 @@ fn mark(node: &Node) -> u64 {
 fn acquire(node: &mut Node, now: u64) -> AcquireReply {
     let name = LockName::new("a").unwrap();
     let nonce = Nonce::from_bytes([1; 16]);
-    node.acquire(node.run_id(), &name, nonce, MAX_TTL, Token::NONE, at(now))
+    let ask = Ask {
+        mode: crate::Mode::Exclusive,
+        slot: 0,
+        hold: MAX_TTL,
+        line: None,
+        proposal: Token::NONE,
+    };
+    node.acquire(node.run_id(), &name, nonce, ask, at(now))
 }
 
 #[test]
@@ -141,7 +148,7 @@ fn a_new_set_begins_an_era_and_the_last_ones_rejoin() {
 fn a_restart_is_waited_out_by_uptime() {
     let mut nodes = voting();
     let before = mark(&nodes[0]);
-    nodes[0] = Node::start(run(9), Data::default(), DEFAULT_RETENTION, at(200));
+    nodes[0] = Node::start(run(9), Data::default(), at(200));
     let event = join(&mut nodes, plan(3, 0), NodeSet::EMPTY, 210);
     let left = Duration::from_secs(21);
     assert_eq!(event, Some(JoinEvent::Quarantined { left }));
@@ -173,7 +180,7 @@ fn the_longest_max_ttl_that_anybody_knows_is_waited_out() {
     let mut nodes = voting();
     let hour = Duration::from_secs(3600);
     assert_eq!(nodes[2].keep(run(2), hour), JoinReply::Installed);
-    nodes[0] = Node::start(run(9), Data::default(), DEFAULT_RETENTION, at(200));
+    nodes[0] = Node::start(run(9), Data::default(), at(200));
     let event = join(&mut nodes, plan(3, 0), NodeSet::EMPTY, 300);
     let left = hour - Duration::from_secs(99);
     assert_eq!(event, Some(JoinEvent::Quarantined { left }));
@@ -182,7 +189,7 @@ fn the_longest_max_ttl_that_anybody_knows_is_waited_out() {
 #[test]
 fn too_few_others_are_waited_for() {
     let mut nodes = voting();
-    nodes[0] = Node::start(run(9), Data::default(), DEFAULT_RETENTION, at(200));
+    nodes[0] = Node::start(run(9), Data::default(), at(200));
     let down = NodeSet::only(place(2));
     let event = join(&mut nodes, plan(3, 0), down, 300);
     let waits = JoinEvent::WaitsForOthers {
@@ -196,7 +203,7 @@ fn too_few_others_are_waited_for() {
 fn with_no_quorum_left_an_era_begins_or_waits_for_a_word() {
     let mut nodes = voting();
     for id in [0, 1] {
-        nodes[id] = Node::start(run(9), Data::default(), DEFAULT_RETENTION, at(200));
+        nodes[id] = Node::start(run(9), Data::default(), at(200));
     }
     let mut asks = plan(3, 0);
     asks.era = false;
@@ -209,7 +216,7 @@ fn with_no_quorum_left_an_era_begins_or_waits_for_a_word() {
     let mut nodes = voting();
     assert_eq!(nodes[2].raise(run(2), token(1 << 50)), JoinReply::Raised);
     for id in [0, 1] {
-        nodes[id] = Node::start(run(9), Data::default(), DEFAULT_RETENTION, at(200));
+        nodes[id] = Node::start(run(9), Data::default(), at(200));
     }
     let event = join(&mut nodes, plan(3, 0), NodeSet::EMPTY, 300);
     let floor = token((1 << 50) + LEAP);
@@ -220,7 +227,7 @@ fn with_no_quorum_left_an_era_begins_or_waits_for_a_word() {
 fn a_durable_node_keeps_its_record_across_a_restart() {
     let mut nodes = voting();
     let data = nodes[0].snapshot();
-    nodes[0] = Node::start(run(9), data, DEFAULT_RETENTION, at(200));
+    nodes[0] = Node::start(run(9), data, at(200));
     let mut durable = plan(3, 0);
     durable.durable = true;
     let event = join(&mut nodes, durable, NodeSet::EMPTY, 200);
@@ -255,7 +262,7 @@ fn fresh_is_believed_of_a_new_set_only() {
             "{event:?}"
         );
     }
-    nodes[0] = Node::start(run(9), Data::default(), DEFAULT_RETENTION, at(200));
+    nodes[0] = Node::start(run(9), Data::default(), at(200));
     let event = join(&mut nodes, fresh(0), NodeSet::EMPTY, 201);
     assert!(
         matches!(event, Some(JoinEvent::Quarantined { .. })),

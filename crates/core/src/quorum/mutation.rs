@@ -29,6 +29,7 @@ pub enum Mutation {
     /// A node that does not vote hands over.
     HandoverFromNotJoined,
     /// The deadline of a lease that was handed over counts from when that was heard.
+    #[cfg(feature = "mutations")]
     HandoverDeadlineFromPush,
     /// Permits are counted by each node, with no slots.
     PermitsCountedPerNode,

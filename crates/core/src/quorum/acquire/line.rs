@@ -1,6 +1,6 @@
 //! A place in the line, where there is no quorum to be had now.
 
-use super::super::{Command, Fate, Holder, MAX_NODES, NodeSet, Step};
+use super::super::{Command, Fate, Holder, MAX_NODES, NodeId, NodeSet, Step};
 use super::{Acquire, AcquireOutcome, AcquireStep, Phase};
 use crate::{Instant, Nonce};
 
@@ -50,6 +50,22 @@ impl Acquire {
         if self.place.is_none() && count >= self.needed() {
             self.place = Some(*places.select_nth_unstable(self.needed() - 1).1);
         }
+    }
+
+    /// A node has answered late.
+    pub(super) fn join_in(&mut self, node: NodeId) -> AcquireStep {
+        let granted = self.fates[node.index()].counter().is_some();
+        match self.rival().filter(|_| granted) {
+            Some(first) => self.step_back(first, NodeSet::only(node)),
+            None => self.line_up(),
+        }
+    }
+
+    /// Whether one holder is seen on a quorum of the nodes: then nothing is split.
+    pub(super) fn someone_has_a_quorum(&self) -> bool {
+        let holders = || self.fates.iter().filter_map(Fate::in_the_way);
+        let count = |one: Holder| holders().filter(|(other, _)| *other == one).count();
+        holders().any(|(one, _)| count(one) >= self.needed())
     }
 
     /// Brings the nodes' lines into the same order.

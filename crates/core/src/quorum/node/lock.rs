@@ -220,21 +220,19 @@ impl Lock {
     }
 
     /// Takes a place in the line, or keeps the one it has for longer.
-    pub(super) fn enqueue(
-        &mut self,
-        nonce: Nonce,
-        mode: Mode,
-        hold: Duration,
-        ends: StoreTime,
-    ) -> (u64, u32) {
+    pub(super) fn enqueue(&mut self, nonce: Nonce, mode: Mode, hold: Duration, ends: StoreTime) {
         if let Some(waiter) = self.line.iter_mut().find(|waiter| waiter.nonce == nonce) {
             waiter.ends = ends.max(waiter.ends);
         } else {
             let place = self.line.last().map_or(0, |last| last.place) + 1;
             self.insert(nonce, (mode, hold), place, ends);
         }
+    }
+
+    /// Its place, and how many are before it.
+    pub(super) fn place_of(&self, nonce: Nonce) -> Option<(u64, u32)> {
         let at = self.ahead(nonce);
-        (self.line[at].place, at as u32)
+        Some((self.line.get(at)?.place, at as u32))
     }
 
     fn insert(

@@ -182,10 +182,10 @@ impl Node {
             Err(Bar::Clash(permits)) => return AcquireReply::Clash { permits },
             Err(Bar::Busy) => {}
         }
-        let queued = ask.line.map(|line| {
+        if let Some(line) = ask.line {
             let ends = now.saturating_add(line);
-            lock.enqueue(nonce, ask.mode, ask.hold, ends)
-        });
+            lock.enqueue(nonce, ask.mode, ask.hold, ends);
+        }
         // Whoever had it may have run out, with nobody to hand over.
         let told = lock.hand_over(now, || record.count(name, Token::NONE));
         // Whoever asks may have asked for a permit that is taken while one is free.
@@ -200,7 +200,7 @@ impl Node {
             return AcquireReply::Granted { counter };
         }
         let (holder, free_in) = lock.in_the_way(ask.mode, ask.slot, now);
-        match queued {
+        match lock.place_of(nonce).filter(|_| ask.line.is_some()) {
             Some((place, ahead)) => AcquireReply::Queued {
                 place,
                 ahead,
