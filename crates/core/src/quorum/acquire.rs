@@ -158,6 +158,9 @@ impl Acquire {
             };
             return quiet(step.send);
         }
+        if reply == Reply::Noted {
+            return Step::none();
+        }
         let fate = &mut self.fates[node.index()];
         match reply {
             Reply::Acquire(answer) if *fate == Fate::Waiting => *fate = Fate::of(answer),
