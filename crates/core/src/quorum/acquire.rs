@@ -344,7 +344,10 @@ impl Acquire {
 
     /// Gives up, and releases wherever our key is or may be.
     fn fail(&mut self, outcome: AcquireOutcome, now: Instant) -> AcquireStep {
-        let (nodes, hold) = (self.nodes(Fate::may_be_known), self.plan.ask.hold);
+        let nodes = self.nodes(Fate::may_be_known);
+        // A place may outlive a grant.
+        let ask = &self.plan.ask;
+        let hold = ask.hold.max(ask.line.unwrap_or_default());
         let (release, step) = Release::clean_up(self.plan.quorum, nodes, hold, now);
         self.phase = Phase::CleaningUp(Box::new(release));
         Step {

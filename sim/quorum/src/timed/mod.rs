@@ -26,7 +26,7 @@ use crate::wish::Kind;
 const MAX_TTL: Duration = Duration::from_millis(300);
 /// The longest that anybody may wait for a lock when nothing goes wrong any more,
 /// in microseconds.
-const PATIENCE: u64 = 2_500_000;
+const PATIENCE: u64 = 4_000_000;
 /// How often somebody looks after each node, in microseconds.
 const CARE_EVERY: u64 = 60_000;
 
