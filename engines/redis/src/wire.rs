@@ -146,7 +146,8 @@ impl Wire {
         };
         if let Command::Acquire(ask) = command {
             self.sent = clock::now();
-            self.grant.ask(nodes, ask.hold.max(ask.line.unwrap_or_default()));
+            self.grant
+                .ask(nodes, ask.hold.max(ask.line.unwrap_or_default()));
         }
         match command {
             Command::Yield { up_to, .. } => self.hub.waiters.on_yield(self.nonce, nodes, up_to),

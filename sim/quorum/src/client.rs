@@ -100,12 +100,7 @@ impl Op {
         (op, said)
     }
 
-    pub(crate) fn extend(
-        client: usize,
-        lease: Lease,
-        plan: Plan,
-        now: Instant,
-    ) -> (Self, Said) {
+    pub(crate) fn extend(client: usize, lease: Lease, plan: Plan, now: Instant) -> (Self, Said) {
         let (extend, step) = Extend::start(
             plan.quorum,
             plan.first.without(plan.skip),

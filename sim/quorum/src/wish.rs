@@ -220,7 +220,8 @@ impl Wish {
     fn said(&mut self, step: Step<Command, AcquireOutcome>) -> Said {
         match step.send {
             Some((Command::Yield { up_to, .. }, to)) => {
-                to.iter().for_each(|node| self.handover.on_yield(node, up_to));
+                to.iter()
+                    .for_each(|node| self.handover.on_yield(node, up_to));
             }
             Some((Command::Promote { .. }, _)) => self.promoted = true,
             _ => {}

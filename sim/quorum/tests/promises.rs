@@ -93,5 +93,5 @@ fn mistakes_that_break_exclusion_are_noticed() {
     }
 }
 
-/// The first among those from 0 in which the mistake of no-raise shows.
-const NO_RAISE_SEED: u64 = 3908;
+/// One of three among 1,500,000 in which the mistake of no-raise shows.
+const NO_RAISE_SEED: u64 = 369_762;

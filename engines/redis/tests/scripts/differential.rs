@@ -1,48 +1,46 @@
-//! Random sequences of commands on a real server and on the model: same answers.
+//! Random sequences of commands on a real server and on the model: same answers,
+//! and waiters are told the same.
 //!
 //! The model is told the server's clock as it was just before each command, so
-//! lengths may differ by how long commands took. What lives for a few
-//! milliseconds only is waited for, so that it is gone in both.
+//! lengths may differ by how long commands took. Grants and places outlast a case;
+//! what is to be gone is deleted by hand.
 
 use std::time::Duration;
 
 use leasehold_core::quorum::{
-    AcquireReply, Data, Inspection, JoinCommand, JoinReply, Node, NodeStatus, OwnerReply,
-    PromoteReply, Recalled, RunId,
+    AcquireReply, Ask, Data, Inspection, JoinCommand, JoinReply, Node, NodeStatus, Push, Recalled,
+    RunId,
 };
-use leasehold_core::{LockName, StoreTime, Token};
+use leasehold_core::{LockName, Mode, Nonce, StoreTime, Token};
 use proptest::prelude::*;
+use redis::Connection;
 
-use super::remote::{GRACE, OWNER, Remote, nonce, ours, token};
-use super::scripts::{BreakReply, View};
-use super::support::until;
+use super::remote::{CHANNEL, Remote, nonce, token};
+use super::scripts::{View, decode_push};
 
 const NAMES: [&str; 3] = ["a", "b/7", "é"];
-/// What is to end soon ends within this many ms, and what is not, does not.
-const SOON: i64 = 5_000;
+const MAX_TTL: Duration = Duration::from_secs(300);
+/// What tells that everything before was told.
+const MARK: &str = "mark";
 
 #[derive(Clone, Copy, Debug)]
 enum Act {
-    Acquire { hold: Duration, proposal: Token },
-    WrongType { hold: Duration, proposal: Token },
+    Acquire(Ask),
     Promote { to: Token },
-    Extend { hold: Duration },
+    Place { to: u64 },
+    StepBack { to: u8, up_to: Token, place: u64 },
+    Extend { slot: u32, hold: Duration },
     Release,
-    Break { to: Token },
+    TakePlainly,
+    DropPlainly,
     DropKey,
-    DropFence,
     Flush,
-    ScriptFlush,
     Save,
     Restart,
     Inspect,
-    Notice,
     Recall,
     Raise { to: Token },
-    Install { floor: Token, max_ttl: Duration },
-    Adopt { max_ttl: Duration },
-    Keep { max_ttl: Duration },
-    FullJoin { floor: Token, max_ttl: Duration },
+    Join { floor: Token },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,52 +52,64 @@ struct Op {
     astray: bool,
 }
 
-fn hold() -> impl Strategy<Value = Duration> {
-    prop_oneof![1..4_u64, 60_000..64_000_u64, Just(200_000)].prop_map(Duration::from_millis)
-}
-
-fn max_ttl() -> impl Strategy<Value = Duration> {
-    prop_oneof![Just(61_500_u64), Just(100_000), Just(300_000)].prop_map(Duration::from_millis)
+fn long() -> impl Strategy<Value = Duration> {
+    prop_oneof![60_000..64_000_u64, Just(200_000), Just(400_000)].prop_map(Duration::from_millis)
 }
 
 fn tokens() -> impl Strategy<Value = Token> {
-    let max = Token::MAX.get();
-    let value = prop_oneof![
-        20 => 0..40_u64,
-        4 => (1_u64 << 50)..(1 << 50) + 9,
-        1 => max - 2..=max,
-    ];
+    let value = prop_oneof![20 => 0..40_u64, 4 => (1_u64 << 50)..(1 << 50) + 9];
     value.prop_map(token)
 }
 
-fn act() -> impl Strategy<Value = Act> {
+fn mode() -> impl Strategy<Value = Mode> {
+    let permit = |n| Mode::permit_of(n).unwrap();
     prop_oneof![
-        24 => (hold(), tokens()).prop_map(|(hold, proposal)| Act::Acquire { hold, proposal }),
-        2 => (hold(), tokens()).prop_map(|(hold, proposal)| Act::WrongType { hold, proposal }),
+        5 => Just(Mode::Exclusive),
+        3 => Just(Mode::Shared),
+        3 => Just(permit(2)),
+        1 => Just(permit(3)),
+    ]
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let line = proptest::option::weighted(0.7, long());
+    (mode(), 0..3_u32, long(), line, tokens()).prop_map(|(mode, slot, hold, line, proposal)| Ask {
+        mode,
+        slot: match mode {
+            Mode::Permit(_) => slot,
+            _ => 0,
+        },
+        hold,
+        line,
+        proposal,
+    })
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let back = (1..6_u8, tokens(), 0..9_u64);
+    prop_oneof![
+        40 => ask().prop_map(Act::Acquire),
         6 => tokens().prop_map(|to| Act::Promote { to }),
-        6 => hold().prop_map(|hold| Act::Extend { hold }),
-        10 => Just(Act::Release),
-        3 => tokens().prop_map(|to| Act::Break { to }),
+        3 => (0..9_u64).prop_map(|to| Act::Place { to }),
+        4 => back.prop_map(|(to, up_to, place)| Act::StepBack { to, up_to, place }),
+        6 => (0..2_u32, long()).prop_map(|(slot, hold)| Act::Extend { slot, hold }),
+        20 => Just(Act::Release),
+        2 => Just(Act::TakePlainly),
+        2 => Just(Act::DropPlainly),
         3 => Just(Act::DropKey),
-        3 => Just(Act::DropFence),
         1 => Just(Act::Flush),
-        1 => Just(Act::ScriptFlush),
         1 => Just(Act::Save),
         1 => Just(Act::Restart),
         2 => Just(Act::Inspect),
-        2 => Just(Act::Notice),
         2 => Just(Act::Recall),
         2 => tokens().prop_map(|to| Act::Raise { to }),
-        2 => (tokens(), max_ttl()).prop_map(|(floor, max_ttl)| Act::Install { floor, max_ttl }),
-        1 => max_ttl().prop_map(|max_ttl| Act::Adopt { max_ttl }),
-        1 => max_ttl().prop_map(|max_ttl| Act::Keep { max_ttl }),
-        6 => (tokens(), max_ttl()).prop_map(|(floor, max_ttl)| Act::FullJoin { floor, max_ttl }),
+        3 => tokens().prop_map(|floor| Act::Join { floor }),
     ]
 }
 
 fn op() -> impl Strategy<Value = Op> {
     let astray = proptest::bool::weighted(0.06);
-    (act(), 0..NAMES.len(), 1..4_u8, astray).prop_map(|(act, name, nonce, astray)| Op {
+    (act(), 0..NAMES.len(), 1..6_u8, astray).prop_map(|(act, name, nonce, astray)| Op {
         act,
         name,
         nonce,
@@ -108,15 +118,11 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_scripts_do_what_the_model_does(
-        forgetful in proptest::bool::weighted(0.2),
-        ops in prop::collection::vec(op(), 1..70),
-    ) {
-        let retention = Duration::from_millis(if forgetful { 2 } else { 600_000 });
-        let mut pair = Pair::start(retention);
+    fn the_scripts_do_what_the_model_does(ops in prop::collection::vec(op(), 1..90)) {
+        let mut pair = Pair::start();
         for op in ops {
             pair.step(op);
         }
@@ -126,36 +132,38 @@ proptest! {
 /// The server and the model, side by side.
 struct Pair {
     remote: Remote,
+    /// Hears what waiters are told.
+    ears: Connection,
     model: Node,
-    retention: Duration,
     saved: Data,
     /// How long the slowest command took, at most.
     slowest: Duration,
 }
 
 impl Pair {
-    fn start(retention: Duration) -> Self {
-        let mut remote = Remote::start(retention);
+    fn start() -> Self {
+        let mut remote = Remote::start(Duration::from_secs(600));
         remote.load();
         let now = remote.now();
-        let model = Node::start(remote.run.run_id(), Data::default(), retention, now);
-        let saved = Data::default();
-        Self {
+        let mut pair = Self {
+            model: Node::start(remote.run.run_id(), Data::default(), now),
+            ears: remote.server.connect(),
             remote,
-            model,
-            retention,
-            saved,
+            saved: Data::default(),
             slowest: Duration::ZERO,
-        }
+        };
+        pair.listen();
+        pair.full_join(nonce(9), token(5));
+        pair
     }
 
     fn step(&mut self, op: Op) {
         let now = self.remote.now();
         self.act(op, now);
         self.took(now);
+        self.compare_pushes(op);
         for name in NAMES {
             let name = LockName::new(name).unwrap();
-            self.wait_for_what_ends_soon(&name);
             self.compare_status(&name);
         }
     }
@@ -168,136 +176,91 @@ impl Pair {
             false => own,
         };
         match op.act {
-            Act::Acquire { hold, proposal } => {
-                let model = self.model.acquire(run, name, by, hold, proposal, now);
-                let (real, _) = self.remote.acquire(run, name, by, hold, proposal).unwrap();
+            Act::Acquire(ask) => {
+                let model = self.model.acquire(run, name, by, ask, now);
+                let (real, _) = self.remote.acquire(run, name, by, ask).unwrap();
                 self.same(&real, &model, now);
             }
-            Act::WrongType { hold, proposal } => self.wrong_type(op, hold, proposal, run, now),
             Act::Promote { to } => {
                 let model = self.model.promote(run, name, by, to, now);
-                let real = self.remote.promote(run, name, by, to).unwrap();
-                assert_eq!(real, model);
+                assert_eq!(self.remote.promote(run, name, by, to).unwrap(), model);
             }
-            Act::Extend { hold } => {
-                let model = self.model.extend(name, by, hold, now);
-                assert_eq!(self.remote.extend(name, by, hold).unwrap(), model);
+            Act::Place { to } => {
+                self.model.place(name, by, to, now);
+                self.remote.place(name, by, to);
+            }
+            Act::StepBack { to, up_to, place } => {
+                let terms = (nonce(to), up_to, place, Duration::from_secs(90));
+                self.model.step_back(run, name, by, terms, now);
+                self.remote.step_back(run, name, by, terms);
+            }
+            Act::Extend { slot, hold } => {
+                let model = self.model.extend(name, by, (slot, hold), now);
+                assert_eq!(self.remote.extend(name, by, (slot, hold)).unwrap(), model);
             }
             Act::Release => {
-                let model = self.model.release(name, by, now);
-                assert_eq!(self.remote.release(name, by).unwrap(), model);
-                if model == OwnerReply::Done {
-                    assert_eq!(self.remote.life(&ours(name, "lease")), -2);
-                }
+                let model = self.model.release(run, name, by, now);
+                assert_eq!(self.remote.release(run, name, by).unwrap(), model);
             }
-            Act::Break { to } => {
-                let model = match self.model.promote(run, name, by, to, now) {
-                    PromoteReply::At(counter) => BreakReply::Broken(Some(counter)),
-                    PromoteReply::NotJoined => BreakReply::Broken(None),
-                    PromoteReply::Gone => BreakReply::Gone,
-                };
-                let model = match self.model.release(name, by, now) {
-                    OwnerReply::Done => model,
-                    OwnerReply::Gone => BreakReply::Gone,
-                };
-                let real = self.remote.break_key(run, name, Some(by), to);
-                assert_eq!(real.unwrap(), model);
+            Act::TakePlainly => {
+                let (value, life) = (nonce(100), Duration::from_secs(70));
+                self.model.take_plainly(name, value, life, now);
+                let value = value.to_string();
+                let _ = (self.remote).call(&["SET", name.as_str(), &value, "NX", "PX", "70000"]);
+            }
+            Act::DropPlainly => {
+                let value = nonce(100);
+                self.model.drop_plainly(name, value);
+                let code =
+                    "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end";
+                let value = value.to_string();
+                let _ = self
+                    .remote
+                    .call(&["EVAL", code, "1", name.as_str(), &value]);
             }
             Act::DropKey => {
                 self.model.expire_key(name);
                 self.remote.call(&["DEL", name.as_str()]);
             }
-            Act::DropFence => {
-                self.model.expire_fence(name);
-                self.remote.call(&["DEL", &ours(name, "fence")]);
-            }
             Act::Flush => {
                 self.model.flush();
                 self.remote.call(&["FLUSHALL"]);
-            }
-            Act::ScriptFlush => {
-                self.remote.call(&["SCRIPT", "FLUSH"]);
-                let error = self.remote.release(name, by).unwrap_err();
-                assert_eq!(error.code(), Some("NOSCRIPT"));
-                self.remote.load();
             }
             Act::Save => {
                 self.remote.call(&["SAVE"]);
                 self.saved = self.model.snapshot();
             }
-            Act::Restart => {
-                self.remote.server.restart();
-                self.remote.reconnect();
-                self.remote.load();
-                let (run_id, now) = (self.remote.run.run_id(), self.remote.now());
-                self.model = Node::start(run_id, self.saved.clone(), self.retention, now);
-            }
-            Act::FullJoin { floor, max_ttl } => {
-                let ticket = by;
-                let said = self.join(JoinCommand::Notice { ticket }, own, now);
-                let JoinReply::Noticed { ticket, .. } = said else {
-                    panic!("{said:?}")
-                };
-                let command = JoinCommand::Install {
-                    ticket,
-                    floor,
-                    max_ttl,
-                };
-                let now = self.remote.now();
-                assert_eq!(self.join(command, own, now), JoinReply::Installed);
-            }
+            Act::Restart => self.restart(),
             Act::Inspect => drop(self.join(JoinCommand::Inspect, own, now)),
-            Act::Notice => drop(self.join(JoinCommand::Notice { ticket: by }, own, now)),
             Act::Recall => drop(self.join(JoinCommand::Recall, run, now)),
             Act::Raise { to } => drop(self.join(JoinCommand::Raise { to }, run, now)),
-            Act::Install { floor, max_ttl } => {
-                let ticket = by;
-                let command = JoinCommand::Install {
-                    ticket,
-                    floor,
-                    max_ttl,
-                };
-                self.join(command, run, now);
-            }
-            Act::Adopt { max_ttl } => drop(self.join(JoinCommand::Adopt { max_ttl }, run, now)),
-            Act::Keep { max_ttl } => drop(self.join(JoinCommand::Keep { max_ttl }, run, now)),
+            Act::Join { floor } => self.full_join(by, floor),
         }
     }
 
-    /// Another application uses the name for a hash of its own.
-    fn wrong_type(&mut self, op: Op, hold: Duration, proposal: Token, run: RunId, now: StoreTime) {
-        let name = &LockName::new(NAMES[op.name]).unwrap();
-        let by = nonce(op.nonce);
-        let before = self.model.status(name, now);
-        if before.held.is_some() {
-            return;
-        }
-        self.remote.call(&["HSET", name.as_str(), "field", "value"]);
-        let model = self.model.acquire(run, name, by, hold, proposal, now);
-        match (self.remote.acquire(run, name, by, hold, proposal), model) {
-            // A number is gone, and nothing is held.
-            (Err(error), AcquireReply::Granted { .. }) => {
-                assert_eq!(error.code(), Some("WRONGTYPE"), "{error}");
-                self.model.expire_key(name);
-                if before.counter.is_none() {
-                    self.model.expire_fence(name);
-                    assert_eq!(self.remote.life(&ours(name, "fence")), -2);
-                }
-                assert_eq!(self.remote.life(&ours(name, "lease")), -2);
-            }
-            (real, model) => assert_eq!(real.unwrap().0, model),
-        }
-        let model = self.model.promote(run, name, by, proposal, now);
-        let real = self.remote.promote(run, name, by, proposal).unwrap();
-        assert_eq!(real, model);
-        for error in [
-            self.remote.extend(name, by, hold).unwrap_err(),
-            self.remote.release(name, by).unwrap_err(),
-            self.remote.status(name).unwrap_err(),
-        ] {
-            assert!(error.to_string().contains("WRONGTYPE"), "{error}");
-        }
-        self.remote.call(&["DEL", name.as_str()]);
+    fn restart(&mut self) {
+        self.remote.server.restart();
+        self.remote.reconnect();
+        self.remote.load();
+        self.ears = self.remote.server.connect();
+        self.listen();
+        let (run_id, now) = (self.remote.run.run_id(), self.remote.now());
+        self.model = Node::start(run_id, self.saved.clone(), now);
+    }
+
+    fn full_join(&mut self, ticket: Nonce, floor: Token) {
+        let (own, now) = (self.model.run_id(), self.remote.now());
+        let said = self.join(JoinCommand::Notice { ticket }, own, now);
+        let JoinReply::Noticed { ticket, .. } = said else {
+            panic!("{said:?}")
+        };
+        let command = JoinCommand::Install {
+            ticket,
+            floor,
+            max_ttl: MAX_TTL,
+        };
+        let now = self.remote.now();
+        assert_eq!(self.join(command, own, now), JoinReply::Installed);
     }
 
     fn join(&mut self, command: JoinCommand, run: RunId, now: StoreTime) -> JoinReply {
@@ -319,28 +282,34 @@ impl Pair {
         real
     }
 
+    fn listen(&mut self) {
+        let subscribe = redis::cmd("SUBSCRIBE").arg(CHANNEL).get_packed_command();
+        self.ears.send_packed_command(&subscribe).unwrap();
+        self.ears.recv_response().unwrap();
+    }
+
+    /// What the waiters were told by this step, up to a mark.
+    fn compare_pushes(&mut self, op: Op) {
+        self.remote.call(&["PUBLISH", CHANNEL, MARK]);
+        let mut real: Vec<(Nonce, Push)> = Vec::new();
+        loop {
+            let said = self.ears.recv_response().unwrap();
+            let (_, _, said): (String, String, Vec<u8>) = redis::from_redis_value(said).unwrap();
+            if said == MARK.as_bytes() {
+                break;
+            }
+            real.push(decode_push(&said).expect("a push"));
+        }
+        let model = self.model.take_pushes().into_iter();
+        let model: Vec<_> = model.map(|(_, nonce, push)| (nonce, push)).collect();
+        assert_eq!(real, model, "{op:?}");
+    }
+
     fn compare_status(&mut self, name: &LockName) {
         let now = self.remote.now();
         let model = self.model.status(name, now);
         let view = self.remote.status(name).unwrap();
         self.same(&status(&view), &model, now);
-        let Some(key) = view.key else { return };
-        let lease = key.lease.expect("all keys are leases here");
-        assert_eq!((lease.owner.as_str(), lease.grace), (OWNER, GRACE));
-        let lives = [name.as_str(), &ours(name, "lease")].map(|key| self.remote.life(key));
-        let apart = lives[0].abs_diff(lives[1]);
-        assert!(
-            apart < 1_000,
-            "the lease's record ends with its key: {lives:?}"
-        );
-    }
-
-    fn wait_for_what_ends_soon(&mut self, name: &LockName) {
-        for key in [name.as_str(), &ours(name, "fence"), &ours(name, "lease")] {
-            if (0..SOON).contains(&self.remote.life(key)) {
-                until("a key runs out", || self.remote.life(key) == -2);
-            }
-        }
     }
 
     fn took(&mut self, since: StoreTime) -> Duration {
@@ -363,9 +332,13 @@ impl Pair {
 
 /// This view as the model has it.
 fn status(view: &View) -> NodeStatus {
-    let key = view.key.as_ref();
+    let held = view.holders.iter().filter_map(|key| {
+        let lease = key.lease.as_ref()?;
+        Some((lease.nonce, key.free_in))
+    });
     NodeStatus {
-        held: key.and_then(|key| Some((key.lease.as_ref()?.nonce, key.free_in))),
+        held: held.collect(),
+        waiting: view.waiters.iter().map(|waiter| waiter.nonce).collect(),
         counter: view.counter,
     }
 }
@@ -392,29 +365,44 @@ impl<T: Near> Near for Option<T> {
 
 impl Near for AcquireReply {
     fn near(&self, other: &Self, slack: Duration) -> bool {
-        match (self, other) {
-            (
-                Self::Busy {
-                    free_in: one,
-                    holder: real,
-                },
-                Self::Busy {
-                    free_in: other,
-                    holder: model,
-                },
-            ) => real == model && one.near(other, slack),
-            (one, other) => one == other,
-        }
+        // The answer but for its length, and that.
+        let split = |reply: &Self| match *reply {
+            Self::Busy { free_in, holder } => {
+                let rest = Self::Busy {
+                    free_in: Duration::ZERO,
+                    holder,
+                };
+                (rest, free_in)
+            }
+            Self::Queued {
+                place,
+                ahead,
+                free_in,
+                holder,
+            } => {
+                let rest = Self::Queued {
+                    place,
+                    ahead,
+                    free_in: Duration::ZERO,
+                    holder,
+                };
+                (rest, free_in)
+            }
+            other => (other, Duration::ZERO),
+        };
+        let (one, other) = (split(self), split(other));
+        one.0 == other.0 && one.1.near(&other.1, slack)
     }
 }
 
 impl Near for NodeStatus {
     fn near(&self, other: &Self, slack: Duration) -> bool {
-        let holder = |status: &Self| status.held.map(|held| held.0);
-        let left = |status: &Self| status.held.map(|held| held.1);
-        self.counter == other.counter
-            && holder(self) == holder(other)
-            && left(self).near(&left(other), slack)
+        let pairs = self.held.iter().zip(&other.held);
+        self.held.len() == other.held.len()
+            && pairs
+                .into_iter()
+                .all(|(one, other)| one.0 == other.0 && one.1.near(&other.1, slack))
+            && (&self.waiting, self.counter) == (&other.waiting, other.counter)
     }
 }
 

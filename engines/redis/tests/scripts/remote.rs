@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_core::quorum::{
-    AcquireReply, JoinCommand, JoinReply, OwnerReply, PromoteReply, RunId,
+    AcquireReply, Ask, JoinCommand, JoinReply, OwnerReply, PromoteReply, RunId,
 };
 use leasehold_core::{BreakStatus, LockName, Nonce, Owner, StoreTime, Token};
 use redis::{Cmd, Connection, ConnectionLike, RedisResult, Value};
@@ -17,6 +17,8 @@ use super::support::Server;
 
 /// What every grant of these tests has beyond its TTL.
 pub(crate) const GRACE: Duration = Duration::from_millis(7);
+/// Where every waiter of these tests is told.
+pub(crate) const CHANNEL: &str = "leasehold:to:00000000000000aa";
 /// Who takes every lock of these tests.
 pub(crate) const OWNER: &str = "host é 1/2";
 
@@ -76,16 +78,16 @@ impl Remote {
         run: RunId,
         name: &LockName,
         nonce: Nonce,
-        hold: Duration,
-        proposal: Token,
+        ask: Ask,
     ) -> RedisResult<(AcquireReply, Option<View>)> {
         let owner = Owner::new(OWNER);
         let label = Label {
             owner: &owner,
             grace: GRACE,
+            channel: CHANNEL,
         };
         let (keys, run) = (keys(name), run.into());
-        let cmd = (self.scripts).acquire(&keys, &run, nonce, hold, proposal, label);
+        let cmd = self.scripts.acquire(&keys, &run, nonce, &ask, label);
         Ok(decode_acquire(&self.ask(&cmd)?).unwrap())
     }
 
@@ -104,14 +106,35 @@ impl Remote {
         &mut self,
         name: &LockName,
         nonce: Nonce,
-        hold: Duration,
+        (slot, hold): (u32, Duration),
     ) -> RedisResult<OwnerReply> {
-        let cmd = self.scripts.extend(&keys(name), nonce, hold);
+        let cmd = self.scripts.extend(&keys(name), nonce, slot, hold);
         Ok(decode_extend(&self.ask(&cmd)?).unwrap())
     }
 
-    pub(crate) fn release(&mut self, name: &LockName, nonce: Nonce) -> RedisResult<OwnerReply> {
-        let cmd = self.scripts.release(&keys(name), nonce);
+    pub(crate) fn place(&mut self, name: &LockName, nonce: Nonce, to: u64) {
+        let cmd = self.scripts.place(&keys(name), nonce, to);
+        self.ask(&cmd).unwrap();
+    }
+
+    pub(crate) fn step_back(
+        &mut self,
+        run: RunId,
+        name: &LockName,
+        nonce: Nonce,
+        terms: (Nonce, Token, u64, Duration),
+    ) {
+        let cmd = (self.scripts).step_back(&keys(name), &run.into(), nonce, terms, CHANNEL);
+        self.ask(&cmd).unwrap();
+    }
+
+    pub(crate) fn release(
+        &mut self,
+        run: RunId,
+        name: &LockName,
+        nonce: Nonce,
+    ) -> RedisResult<OwnerReply> {
+        let cmd = self.scripts.release(&keys(name), &run.into(), nonce);
         Ok(decode_release(&self.ask(&cmd)?).unwrap())
     }
 
@@ -120,15 +143,15 @@ impl Remote {
         Ok(decode_status(&self.ask(&cmd)?).unwrap())
     }
 
-    pub(crate) fn break_key(
+    pub(crate) fn break_keys(
         &mut self,
         run: RunId,
         name: &LockName,
-        nonce: Option<Nonce>,
+        values: &[Vec<u8>],
         to: Token,
     ) -> RedisResult<BreakReply> {
         let run = run.into();
-        let cmd = (self.scripts).break_key(&keys(name), &run, nonce, to, &why());
+        let cmd = (self.scripts).break_keys(&keys(name), &run, values, to, &why());
         Ok(decode_break(&self.ask(&cmd)?).unwrap())
     }
 

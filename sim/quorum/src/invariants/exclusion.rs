@@ -21,7 +21,8 @@ impl Leases {
     ///
     /// If it does not fit beside those that are valid at `now`.
     pub fn valid(&mut self, nonce: Nonce, mode: Mode, now: u64, until: u64) -> Result<(), String> {
-        self.0.retain(|lease| lease.until > now && lease.nonce != nonce);
+        self.0
+            .retain(|lease| lease.until > now && lease.nonce != nonce);
         let fits = until <= now || mode.fits(self.0.iter().map(|lease| lease.mode));
         let broken = format_args!("C3: {nonce} ({mode}) at {now} beside {:?}", self.0).to_string();
         self.0.push(Lease { nonce, mode, until });
@@ -45,8 +46,11 @@ mod tests {
     #[test]
     fn two_at_once_are_noticed_and_one_after_the_other_is_fine() {
         let mut leases = Leases::default();
-        let mut valid =
-            |id, from, until| leases.valid(nonce(id), Mode::Exclusive, from, until).is_ok();
+        let mut valid = |id, from, until| {
+            leases
+                .valid(nonce(id), Mode::Exclusive, from, until)
+                .is_ok()
+        };
         assert!(valid(1, 0, 10));
         assert!(valid(1, 5, 15));
         assert!(valid(2, 15, 25));

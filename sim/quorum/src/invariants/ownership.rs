@@ -61,7 +61,9 @@ mod tests {
         assert!(release(&[2], &[]).is_err());
         let before = status(&[], &[]);
         let after = status(&[1], &[]);
-        let command = Command::Promote { to: leasehold_core::Token::MAX };
+        let command = Command::Promote {
+            to: leasehold_core::Token::MAX,
+        };
         assert!(check(command, nonce(1), &before, &after).is_err());
     }
 }

@@ -230,8 +230,10 @@ impl World {
                 let key = (name, node, nonce, counter);
                 self.counted.entry(key).or_insert(self.now);
             }
-            self.log
-                .line(format_args!("{} node {node} tells op {at} {push:?}", self.now));
+            self.log.line(format_args!(
+                "{} node {node} tells op {at} {push:?}",
+                self.now
+            ));
             if let Some(connection) = self.network.connection(party, node) {
                 let due = self.network.answer(&mut self.rng, self.now, party, node);
                 self.at(due - self.now, Event::Push(at, node, push, connection));

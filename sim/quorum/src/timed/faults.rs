@@ -21,7 +21,9 @@ impl World {
             self.at(after, Event::Failed(pending, Failure::Lost));
         }
         for client in 0..self.setup.clients {
-            let waits = self.clients[client].op.filter(|&op| self.ops[op].as_wish().is_some());
+            let waits = self.clients[client]
+                .op
+                .filter(|&op| self.ops[op].as_wish().is_some());
             if let Some(op) = waits.filter(|_| party.is_none_or(|party| party == client)) {
                 let after = self.rng.u64(0..5_000);
                 self.at(after, Event::Lost(op, node));

@@ -234,7 +234,10 @@ impl World {
         let longest = waiting.map(|since| end - since.max(peace)).max();
         self.longest_wait = self.longest_wait.max(longest.unwrap_or_default());
         match self.longest_wait > PATIENCE {
-            true => Err(format!("C6: a client waited {} us in peace", self.longest_wait)),
+            true => Err(format!(
+                "C6: a client waited {} us in peace",
+                self.longest_wait
+            )),
             false => Ok(()),
         }
     }

@@ -83,7 +83,9 @@ impl World {
             nonce, name, asked, ..
         } = self.ops[at];
         let counted = |node: NodeId| self.counted.get(&(name, node.index(), nonce, token));
-        let began = on.iter().map(|node| counted(node).copied().unwrap_or(asked));
+        let began = on
+            .iter()
+            .map(|node| counted(node).copied().unwrap_or(asked));
         began.min().unwrap_or(asked)
     }
 
@@ -184,7 +186,8 @@ impl World {
         };
         let slot = wish.called.unwrap_or(other);
         let said = wish.again(slot, &self.proposals[op.client], start());
-        self.log.line(format_args!("op {at} again: {:?}", said.send));
+        self.log
+            .line(format_args!("op {at} again: {:?}", said.send));
         self.wish_said(at, said)
     }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use leasehold_core::quorum::{
-    AcquireReply, Data, Extend, Failure, Join, Node, NodeId, NodeSet, PromoteReply, Proposals, Push,
-    Quorum, Release, RunId,
+    AcquireReply, Data, Extend, Failure, Join, Node, NodeId, NodeSet, PromoteReply, Proposals,
+    Push, Quorum, Release, RunId,
 };
 use leasehold_core::{Instant, LockName, Nonce, StoreTime, Token};
 
@@ -340,7 +340,8 @@ impl World {
                     return Ok(());
                 };
                 let node = NodeId::new(message.node).expect("a node");
-                self.log.line(format_args!("op {op} hears {node}: {push:?}"));
+                self.log
+                    .line(format_args!("op {op} hears {node}: {push:?}"));
                 return self.pushed(op, node, push);
             }
             What::Ask(request) => request,

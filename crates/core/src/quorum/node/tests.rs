@@ -156,8 +156,7 @@ fn extends_go_by_the_nonce_and_neither_create_nor_shorten() {
     let mut node = voting();
     let a = name("a");
     let second = Duration::from_secs(1);
-    let extend =
-        |node: &mut Node, id, hold, now| node.extend(&a, nonce(id), (0, hold), at(now));
+    let extend = |node: &mut Node, id, hold, now| node.extend(&a, nonce(id), (0, hold), at(now));
     assert_eq!(extend(&mut node, 1, HOLD, 1), OwnerReply::Gone);
     assert_eq!(node.status(&a, at(1)).held, []);
     assert_eq!(acquire(&mut node, "a", 1, 0, 1), granted(101));
