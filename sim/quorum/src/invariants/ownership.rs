@@ -22,7 +22,7 @@ pub fn check(
         command,
         Command::Release | Command::Yield { .. } | Command::Acquire(_)
     );
-    let ended = ended.find(|&other| !has(after, other) && !(gives_up && other == nonce));
+    let ended = ended.find(|&other| !(has(after, other) || gives_up && other == nonce));
     let made = made.find(|&other| {
         let asks = other == nonce && matches!(command, Command::Acquire(_));
         let is_next = gives_up && (other == nonce || before.waiting.contains(&other));

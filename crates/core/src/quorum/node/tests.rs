@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::quorum::Holder;
+use crate::quorum::{Holder, JoinReply};
 use crate::{LockName, Mode, Nonce, StoreTime, Token};
 
 const HOLD: Duration = Duration::from_secs(10);
