@@ -237,6 +237,7 @@ impl Lock {
             by: "operator".into(),
             reason: "test".into(),
             unix_seconds: 0,
+            force: false,
         };
         self.step(state, None, |record, view| {
             Ok(self.machine.break_lock(record, &request, view))
