@@ -28,8 +28,9 @@
 //!
 //! # The token (C1)
 //!
-//! Each node counts. A grant there gets a counter above the last of its name
-//! (`fence`), or above the greatest of any name (`high`) if that is gone. The
+//! Each node counts. A grant there gets a counter above the last of its name; names
+//! share a fixed number of counters ([`counter_of`]), so that none has to be
+//! forgotten. The
 //! client ([`Acquire`]) takes a counter that q nodes have answered *exactly* as
 //! its token. All nodes count alike as a rule, and one round trip is enough; else
 //! it promotes the nodes that granted to the smallest counter q of them can have,
@@ -64,7 +65,7 @@
 //! 3. q *other* voting nodes tell the greatest counter they know. One of them is
 //!    in the quorum of any grant that this node was part of. The floor is 2¹⁶
 //!    above.
-//! 4. q others raise their `high` to the floor. Otherwise this node alone would
+//! 4. q others remember the floor as well. Otherwise this node alone would
 //!    know it, and forgetting once more it could hand out the same tokens.
 //! 5. The floor is installed, if the ticket is still the same: the node may have
 //!    been joined by another client and have forgotten again in the meantime.
@@ -80,6 +81,37 @@
 //! the nodes' own clocks at 2²⁰ a second. This is the only use of a wall clock,
 //! and it needs two things: that the clocks of the nodes differ by less than the
 //! quarantine, and that counters grow by less than 2²⁰ a second, joins included.
+//!
+//! # Shared locks and permits
+//!
+//! They keep the lock's own key with one value for all, so that other clients stay
+//! out, and their grants beside it. A permit is one of n slots, each held by a
+//! quorum like a lock of its own. Counting to n on each node would let in too many:
+//! with three nodes and two permits, three clients can each have two nodes.
+//!
+//! # The line
+//!
+//! A request may ask for a place in the line ([`Ask::line`]). Each node numbers the
+//! places; a client whose places differ moves them to the smallest number that a
+//! quorum of them can have, so that all nodes have the same order. A release hands
+//! over on each node in the same step: the first in line has the lock there, with the
+//! next counter, and is told so ([`Push`]). When q nodes have told it the same
+//! counter, it has the lock ([`Handover`]).
+//!
+//! *Why that is right.* A handover is an acquire that the node carries out for the
+//! waiter, so nothing changes for tokens. A node keeps what it hands over for as long
+//! as it would have kept the place, and no longer than was asked for: at least `line`
+//! or `hold`, whichever is less, from when the waiter last asked that node. The
+//! waiter knows when that was by its own clock, before the first byte, and takes the
+//! earliest of its quorum: a deadline as C2 wants it, though a short one. What it
+//! gives up or gives back ([`Command::Yield`], [`Command::Release`]) it must not count
+//! any more, whatever is still on its way to it.
+//!
+//! A waiter keeps what it has on a minority of nodes until the holder of the rest
+//! hands that over, too. If several waiters share the nodes so that none has a
+//! quorum, all but one step back: the one with the most nodes, or the smallest nonce,
+//! stays. Permits are not handed over, since one waiter would be given different
+//! permits on different nodes; the node calls the first waiters instead, by number.
 //!
 //! # What the driver does
 //!
@@ -99,8 +131,11 @@
 //!   connection: scripts are loaded by joins alone. When the connection breaks,
 //!   drop the join.
 //! * Waiting: the waiters of one process queue among themselves, and only their
-//!   first talks to the nodes. After `Busy` it waits for a wake-up that a release
-//!   publishes, at most for `free_in`; after a split vote for a short random time.
+//!   first talks to the nodes. After `Queued` it waits to be told, at most for `free_in`;
+//!   after a split vote for a short random time.
+//! * Ask a quorum of the nodes first, in an order made from the name's counter: all
+//!   clients then ask the same ones, which count alike. A lease that is extended
+//!   takes the lock on the rest as well, so that it outlives the loss of a minority.
 //! * The key's life is TTL plus grace, and that sum must be within `max_ttl`.
 //!
 //! # Traps that others fell into, and where each is avoided
