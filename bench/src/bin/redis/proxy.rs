@@ -176,6 +176,9 @@ mod tests {
         assert!(ask(&mut stream).is_err());
         proxy.set_silent(false);
         stream.set_read_timeout(None).unwrap();
+        let mut kept = [0];
+        stream.read_exact(&mut kept).unwrap();
+        assert_eq!(kept, *b"a");
         assert_eq!(ask(&mut stream).unwrap(), b'a');
         proxy.refuse();
         assert!(ask(&mut stream).is_err());
