@@ -39,7 +39,12 @@ const fn server(program: &'static str, package: &'static str, service: &'static 
 pub(crate) const FOR_TESTS: &[Need] = &[server("redis-server", "redis-server", "redis-server")];
 
 /// What `cargo xtask bench` needs: the peers that are programs.
-pub(crate) const FOR_BENCHES: &[Need] = &[need("flock", "util-linux")];
+pub(crate) const FOR_BENCHES: &[Need] = &[
+    need("flock", "util-linux"),
+    server("redis-server", "redis-server", "redis-server"),
+    need("redis-benchmark", "redis-tools"),
+    need("python3", "python3-venv"),
+];
 
 pub(crate) const REMEDY: &str = "install the programs by hand; the table is xtask/src/servers.rs";
 

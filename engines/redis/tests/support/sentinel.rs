@@ -120,11 +120,18 @@ impl Group {
     }
 }
 
-/// What the server says that it is: master or slave.
+/// What the server says that it is: master or slave. Nothing while it hangs up, as it
+/// does on all its clients when a sentinel changes its role.
 pub fn role(server: &Server) -> String {
-    let info: String = server.call(&["INFO", "replication"]);
+    let client = redis::Client::open(format!("redis://{}/", server.host()));
+    let asked = client.and_then(|client| {
+        let mut connection = client.get_connection()?;
+        let mut info = redis::cmd("INFO");
+        info.arg("replication").query::<String>(&mut connection)
+    });
+    let info = asked.unwrap_or_default();
     let role = info.lines().find_map(|line| line.strip_prefix("role:"));
-    role.expect("every server tells its role").trim().to_owned()
+    role.unwrap_or_default().trim().to_owned()
 }
 
 fn look(sentinel: &Server, group: &str) -> HashMap<String, String> {
