@@ -1,6 +1,7 @@
 //! Starting cargo and other programs.
 
 use std::env;
+use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -9,8 +10,30 @@ use crate::workspace::Workspace;
 
 /// A `cargo` command that works on one workspace.
 pub(crate) fn cargo(workspace: &Workspace) -> Command {
-    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(program);
+    set_up(Command::new(program()), workspace)
+}
+
+/// The same for tests, with no signal ignored: a shell starts background jobs, and some CI
+/// systems every job, with SIGINT and others ignored, which programs under test would inherit.
+pub(crate) fn cargo_for_tests(workspace: &Workspace) -> Command {
+    if !cfg!(target_os = "linux") {
+        return cargo(workspace);
+    }
+    let mut command = Command::new("env");
+    command
+        .arg(format!("--default-signal={SIGNALS}"))
+        .arg(program());
+    set_up(command, workspace)
+}
+
+/// Those that tests send.
+const SIGNALS: &str = "HUP,INT,QUIT,TERM,USR1,USR2,PIPE,TSTP,TTIN,TTOU,CONT";
+
+fn program() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn set_up(mut command: Command, workspace: &Workspace) -> Command {
     command.current_dir(&workspace.dir);
     // `cargo run` describes xtask itself in these variables. Some build scripts watch them, and
     // would run again at every change between `cargo test` and `cargo xtask test`.

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             format!("cargo test ({})", workspace.name),
             "read the failures above; one package alone: cargo test -p PACKAGE",
             || {
-                let mut command = process::cargo(&workspace);
+                let mut command = process::cargo_for_tests(&workspace);
                 command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
                 command.args(args);
                 process::run(&mut command)?;
@@ -76,7 +76,7 @@ pub(crate) fn with_servers(names: &[String], args: &[String]) -> Result<()> {
                 let program = server.ensure()?;
                 let version = trixie::version(&program)?;
                 println!("    {version}");
-                let mut command = process::cargo(&workspace::root());
+                let mut command = process::cargo_for_tests(&workspace::root());
                 command
                     .args("test --package leasehold-redis --locked --no-fail-fast".split(' '))
                     .args(args)
