@@ -37,8 +37,18 @@ const ROOMS: &[Room] = &[
         dev: &["crates/conformance"],
     },
     Room {
-        folder: "crates/cli",
+        folder: "crates/torture",
         normal: &["crates/leasehold"],
+        dev: &[],
+    },
+    Room {
+        folder: "crates/cli",
+        normal: &["crates/leasehold", "crates/torture"],
+        dev: &[],
+    },
+    Room {
+        folder: "faults",
+        normal: &["crates/torture"],
         dev: &[],
     },
     Room {
