@@ -8,6 +8,7 @@ use leasehold_core::{AcquireRequest, Acquired, Error, HeldBy, LockName, Mode, Op
 use crate::acquire::{Asking, Attempt, too_long};
 use crate::fail::{ENGINE, Kind, Trouble};
 use crate::hub::{Hub, why};
+use crate::node::{Node, Standing};
 use crate::scripts::{Lease, View};
 use crate::wire::Wire;
 
@@ -25,7 +26,10 @@ impl Asking<'_> {
     pub(crate) fn unknown(&self, detail: &str) -> Result<Attempt, Error> {
         let error = self.indeterminate(detail);
         let hub = self.hub;
-        if hub.voters(hub.quorum.all()).len() < hub.quorum.size() {
+        // Servers that only lost their scripts vote again in moments.
+        let reloads = |node: &Node| matches!(node.standing(), Standing::Joining(None));
+        let soon = |node: &Node| node.is_usable() || (node.is_connected() && reloads(node));
+        if hub.which(soon).len() < hub.quorum.size() {
             return Err(error);
         }
         Ok(match self.request.queue {
