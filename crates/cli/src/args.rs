@@ -30,7 +30,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0     done
-  1, 3  doctor found something: warnings, errors
+  1, 3  doctor found something: warnings, errors; 1: torture found a broken promise
   2     wrong usage, or a value that is not acceptable
   69    the engine cannot be used
   71    the system lacks something, such as room for a thread
@@ -87,6 +87,9 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     Break(BreakArgs),
     Doctor(DoctorArgs),
+    Torture(TortureArgs),
+    #[command(hide = true)]
+    TortureWorker,
     Engines(EnginesArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
@@ -289,6 +292,82 @@ pub(crate) struct DoctorArgs {
     /// lost its memory; waits until a majority votes, then checks
     #[arg(long)]
     pub(crate) new_era: bool,
+}
+
+const TORTURE_EXIT_CODES: &str = "\
+Exit codes:
+  0   every promise was kept
+  1   one was not
+  2   wrong usage, or a value that is not acceptable
+  69  the engine could not be reached";
+
+/// Drive clients of a store in several processes, and check what they saw
+///
+/// The clients take, use, extend, drop and give back locks of their own, and are
+/// sometimes paused for longer than the TTL between looking at a lease and writing.
+/// Every call is recorded; beside them a register refuses old tokens. Then the
+/// history is checked: tokens, deadlines, overlaps, answers, writes, waiters. Stop
+/// servers meanwhile, cut connections, set clocks, as you like.
+#[derive(Args, Debug)]
+#[command(after_help = TORTURE_EXIT_CODES)]
+pub(crate) struct TortureArgs {
+    /// How many clients
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) clients: u32,
+
+    /// In how many processes
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) processes: u32,
+
+    /// For how long they take new locks
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(crate) duration: String,
+
+    /// Over how many locks
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) names: u32,
+
+    /// The TTL of each lease
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    pub(crate) ttl: String,
+
+    /// How long most leases are held
+    #[arg(long, value_name = "DURATION", default_value = "5ms")]
+    pub(crate) hold: String,
+
+    /// How long a client rests between two locks
+    #[arg(long, value_name = "DURATION", default_value = "5ms")]
+    pub(crate) think: String,
+
+    /// How long a waiter waits
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub(crate) wait: String,
+
+    /// How many holders in a hundred are paused for longer than the TTL before they
+    /// write
+    #[arg(long, value_name = "PERCENT", default_value = "5%")]
+    pub(crate) pauses: String,
+
+    /// How the locks are taken: exclusive, shared (one in four exclusive), permits:N
+    #[arg(long, value_name = "MODE", default_value = "exclusive")]
+    pub(crate) mode: String,
+
+    /// What all choices come from [default: a new one, which is printed]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Draw the history, as one HTML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// Keep the history, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
+
+    /// Drive the clients of another program, which speaks the lines of
+    /// docs/torture.md
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) worker: Option<String>,
 }
 
 /// List the engines of this build and what each can do

@@ -12,6 +12,7 @@ mod release;
 mod renew;
 mod run;
 mod status;
+mod torture;
 mod watch;
 mod watchdog;
 
@@ -27,6 +28,8 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Run(args) => return run::run(context, args),
         Command::Acquire(args) => return acquire::acquire(context, args),
         Command::Doctor(args) => return doctor::doctor(context, args),
+        Command::Torture(args) => return torture::torture(context, args),
+        Command::TortureWorker => torture::worker(context)?,
         Command::Renew(args) => renew::renew(context, args)?,
         Command::Release(args) => release::release(context, args)?,
         Command::Status(args) => status::status(context, args)?,
