@@ -153,7 +153,10 @@ impl Worker {
                 self.release(lease, &mut answer).await;
             }
             What::Drop { lease: id } => {
-                drop(self.leases.borrow_mut().remove(&id));
+                let lease = self.leases.borrow_mut().remove(&id);
+                if let Some(lease) = lease {
+                    self.forget(lease.nonce());
+                }
                 answer.ok = Outcome::Dropped;
             }
             What::Quit => return,
@@ -238,14 +241,17 @@ impl Worker {
         });
     }
 
+    fn forget(&self, nonce: Nonce) {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.remove(&nonce);
+    }
+
     async fn release(&self, lease: Option<Rc<Lease>>, answer: &mut Answer) {
         let Some(lease) = lease else {
             answer.ok = Outcome::Lost;
             return;
         };
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.remove(&lease.nonce());
-        drop(ids);
+        self.forget(lease.nonce());
         let Some(lease) = Rc::into_inner(lease) else {
             answer.text = Some("the lease is in use by another ask".into());
             return;

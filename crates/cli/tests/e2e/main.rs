@@ -22,4 +22,5 @@ mod scripts;
 mod show;
 mod supervise;
 mod support;
+mod torture;
 mod watch;
