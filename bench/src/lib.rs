@@ -34,6 +34,26 @@ pub fn shared_nanos() -> u64 {
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 
+/// How often the threads of this process that still run have gone to sleep.
+///
+/// # Errors
+///
+/// If the system does not say.
+pub fn switches() -> Result<u64> {
+    let mut sum = 0;
+    for task in std::fs::read_dir("/proc/self/task")? {
+        // A thread may end meanwhile.
+        let Ok(status) = std::fs::read_to_string(task?.path().join("status")) else {
+            continue;
+        };
+        let mut lines = status.lines();
+        let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        let count = count.context("no voluntary_ctxt_switches in /proc/self/task")?;
+        sum += count.trim().parse::<u64>()?;
+    }
+    Ok(sum)
+}
+
 /// Bytes of memory this process has resident.
 ///
 /// # Errors
@@ -150,6 +170,9 @@ mod tests {
     #[test]
     fn the_system_tells_memory_and_processor_time() {
         assert!(resident_bytes().unwrap() > 0);
+        let before = switches().unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(switches().unwrap() > before);
         assert!(cpu_time() > Duration::ZERO);
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Grant {
     pub(crate) hold: Cell<Duration>,
     /// From when on all that is noted here is over.
     until: Cell<Option<Instant>>,
+    /// How many releases were sent, to whatever node.
+    pub(crate) releases: Cell<u32>,
     /// How many releases each node is owed.
     owed: RefCell<[u16; MAX_NODES]>,
     /// Nodes on which a release was lost on its way: it may yet arrive.

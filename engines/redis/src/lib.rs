@@ -22,7 +22,8 @@
 //! * `engine.rs`: the engine as the library sees it. `thread.rs`: its thread.
 //! * `hub.rs`: what the operations share. `node.rs`: one server. `supervise.rs`,
 //!   `join.rs`: keeping it connected, and bringing it to vote.
-//! * `wire.rs`: between a machine of the protocol and the connections.
+//! * `wire.rs`: between a machine of the protocol and the connections. `outbox.rs`:
+//!   what is asked of a server in the same moment goes there in one call.
 //!   `acquire.rs` (and `answer.rs`), `extend.rs`, `release.rs`, `look.rs`, `list.rs`, `unlock.rs`: the
 //!   operations. `grant.rs`: what is remembered of a nonce.
 //! * `waiters.rs`: waiters, and the hand-overs they are told of.
@@ -49,6 +50,7 @@ mod link;
 mod list;
 mod look;
 mod node;
+mod outbox;
 mod release;
 mod scripts;
 mod sentinel;

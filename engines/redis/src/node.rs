@@ -12,6 +12,7 @@ use tokio::task::spawn_local;
 use crate::clock;
 use crate::fail::{Kind, Trouble};
 use crate::link::{self, Answers, Awaits, Link, Told, Wired};
+use crate::outbox::{self, Outbox};
 use crate::scripts::{Packed, RunText};
 
 /// Why a command has no answer of the script's.
@@ -55,6 +56,7 @@ pub(crate) struct Node {
     live: RefCell<Option<Live>>,
     standing: RefCell<Standing>,
     generations: Cell<u64>,
+    pub(crate) outbox: Outbox,
     /// The supervisor has something to look at.
     pub(crate) poked: Notify,
     /// The supervisor sleeps without a time to wake up.
@@ -79,6 +81,7 @@ impl Node {
             live: RefCell::new(None),
             standing: RefCell::new(Standing::Unknown),
             generations: Cell::new(0),
+            outbox: Outbox::default(),
             poked: Notify::new(),
             idle: Cell::new(false),
             must_join: Notify::new(),
@@ -135,7 +138,8 @@ impl Node {
         let node = Rc::clone(self);
         spawn_local(async move {
             let broke = |why| node.broke(generation, why);
-            link::drive(&link, wired, clock::now, pushed, broke).await;
+            let gather = || outbox::flush(&node);
+            link::drive(&link, wired, clock::now, gather, pushed, broke).await;
         });
     }
 
@@ -145,6 +149,7 @@ impl Node {
         if let Some(live) = live {
             live.link.end();
         }
+        self.outbox.give_up();
         self.set_standing(Standing::Failed(why));
     }
 
@@ -175,6 +180,7 @@ impl Node {
         command: Packed,
         then: impl FnOnce(Result<Value, Miss>, u64) + 'static,
     ) {
+        outbox::flush(self);
         self.ask(&command, Awaits::Answers(1), last, then);
     }
 
@@ -185,6 +191,7 @@ impl Node {
         commands: Packed,
         then: impl FnOnce(Result<Vec<Value>, Miss>, u64) + 'static,
     ) {
+        outbox::flush(self);
         let awaits = Awaits::Answers(commands.commands());
         self.ask(&commands, awaits, all, then);
     }
@@ -266,6 +273,11 @@ impl Node {
 }
 
 impl Live {
+    /// Something was put into the outbox.
+    pub(crate) fn wake(&self) {
+        self.link.wake();
+    }
+
     /// Resolves when the connection is given up.
     pub(crate) async fn gone(&self) {
         self.link.gone().await;

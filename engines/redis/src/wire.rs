@@ -20,9 +20,9 @@ use crate::fail::{Kind, Trouble};
 use crate::grant::{Grant, tidy};
 use crate::hub::Hub;
 use crate::node::Miss;
+use crate::outbox::{self, Item};
 use crate::scripts::{
-    BadReply, Keys, Label, Packed, View, decode_acquire, decode_extend, decode_promote,
-    decode_release,
+    BadReply, Keys, Packed, View, decode_acquire, decode_extend, decode_promote, decode_release,
 };
 
 /// A machine, as the wire drives it.
@@ -154,6 +154,10 @@ impl Wire {
             Command::Release => self.hub.waiters.on_release(self.nonce, nodes),
             _ => {}
         }
+        if command == Command::Release {
+            let releases = &self.grant.releases;
+            releases.set(releases.get().wrapping_add(1));
+        }
         for id in nodes.iter() {
             if command == Command::Release && !self.owes.contains(id) {
                 self.owes = self.owes.with(id);
@@ -166,45 +170,21 @@ impl Wire {
     fn send(&self, command: Command, id: NodeId) {
         let node = self.hub.node(id);
         let replies = Rc::clone(&self.replies);
-        let Some(live) = node.live() else {
-            let reply = of(command, Failure::NotSent);
+        let (sent, nonce) = (self.sent, self.nonce);
+        if node.live().is_none() {
             replies.push(Heard {
                 node: id,
-                reply,
+                reply: of(command, Failure::NotSent),
                 to: command,
-                sent: self.sent,
+                sent,
                 view: None,
                 trouble: None,
             });
             return;
-        };
-        let scripts = &self.hub.scripts;
-        let (keys, nonce) = (&self.keys, self.nonce);
-        let label = Label {
-            owner: &self.owner,
-            grace: self.grace,
-            channel: self.hub.waiters.channel(),
-        };
-        let packed = match command {
-            Command::Acquire(ask) => scripts.acquire(keys, &live.run, nonce, &ask, label),
-            Command::Promote { to } => scripts.promote(keys, &live.run, nonce, to),
-            Command::Place { to } => scripts.place(keys, nonce, to),
-            Command::Yield {
-                to,
-                up_to,
-                place,
-                line,
-            } => {
-                let terms = (to, up_to, place, line);
-                scripts.step_back(keys, &live.run, nonce, terms, label.channel)
-            }
-            Command::Extend { slot, hold } => scripts.extend(keys, nonce, slot, hold),
-            Command::Release => scripts.release(keys, &live.run, nonce),
-        };
-        let sent = self.sent;
+        }
         let (hub, name) = (Rc::clone(&self.hub), self.name.clone());
-        let keys = Rc::clone(keys);
-        node.send(packed, move |answer, generation| {
+        let keys = Rc::clone(&self.keys);
+        let then = move |answer: Result<Value, Miss>, generation| {
             let missing = matches!(&answer, Err(Miss::Refused(why)) if why.kind == Kind::NoScript);
             if missing && let Some(commands) = with_script(&hub, id, &keys, nonce, command) {
                 let node = Rc::clone(hub.node(id));
@@ -216,7 +196,19 @@ impl Wire {
             }
             let heard = read(&hub, &name, id, generation, command, answer);
             replies.push(Heard { sent, ..heard });
-        });
+        };
+        let item = Item {
+            hub: Rc::clone(&self.hub),
+            command,
+            keys: Rc::clone(&self.keys),
+            nonce,
+            owner: self.owner.clone(),
+            grace: self.grace,
+            grant: Rc::clone(&self.grant),
+            releases: self.grant.releases.get(),
+            then: Box::new(then),
+        };
+        outbox::send(node, item);
     }
 
     /// Waits for the next answer, or for the machine's time, and tells it.

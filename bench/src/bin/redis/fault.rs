@@ -166,8 +166,13 @@ fn report(fault: Fault, stretches: &[Vec<Stretch>; 3]) {
         .flatten()
         .flat_map(|s| &s.failures)
         .collect();
+    println!(
+        "      {} pairs failed, target 0   {}",
+        failures.len(),
+        verdict(failures.is_empty())
+    );
     if let Some(first) = failures.first() {
-        println!("      {} pairs failed, one with: {first}", failures.len());
+        println!("      one of them with: {first}");
     }
 }
 

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use leasehold_bench::{cpu_time, median};
+use leasehold_bench::{cpu_time, median, switches};
 
 use crate::client::Client;
+use crate::servers::Server;
 
 /// What a load did.
 pub(crate) struct Figures {
@@ -13,17 +14,24 @@ pub(crate) struct Figures {
     /// Median latency of a pair.
     pub(crate) median_micros: f64,
     /// Processor time of this process per pair.
-    pub(crate) cpu_micros: f64,
+    pub(crate) client_micros: f64,
+    /// Processor time of the servers, all together, per pair.
+    pub(crate) server_micros: f64,
+    /// How often a thread of this process went to sleep per pair.
+    pub(crate) sleeps: f64,
 }
 
 /// Runs `tasks` tasks for `span`; each uses names of its own, each name once.
 /// `prefix` must not have been used before.
 pub(crate) async fn run(
     client: &Client,
+    servers: &[Server],
     tasks: usize,
     span: Duration,
     prefix: &str,
 ) -> Result<Figures> {
+    let served = || servers.iter().map(Server::cpu_micros).sum::<Result<f64>>();
+    let (before, slept) = (served()?, switches()?);
     let (cpu, start) = (cpu_time(), Instant::now());
     let Sample {
         mut latencies,
@@ -31,10 +39,13 @@ pub(crate) async fn run(
     } = sample(client, tasks, span, prefix).await?;
     ensure!(failures.is_empty(), "a pair failed: {}", failures[0]);
     let (pairs, took) = (latencies.len() as f64, start.elapsed());
+    let cpu = (cpu_time() - cpu).as_secs_f64() * 1e6;
     Ok(Figures {
         pairs_per_second: pairs / took.as_secs_f64(),
+        client_micros: cpu / pairs,
+        server_micros: (served()? - before) / pairs,
+        sleeps: switches()?.saturating_sub(slept) as f64 / pairs,
         median_micros: median(&mut latencies),
-        cpu_micros: (cpu_time() - cpu).as_secs_f64() * 1e6 / pairs,
     })
 }
 

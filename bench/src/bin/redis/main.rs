@@ -38,6 +38,7 @@ fn main() -> Result<()> {
             flat::bench()
         }
         ["speed"] => speed::bench(),
+        ["speed", nodes, tasks] => speed::one(nodes.parse()?, tasks.parse()?),
         ["limit"] => limit::bench(),
         ["fault"] => fault::bench(),
         ["contended"] => contended::bench(),
@@ -45,7 +46,7 @@ fn main() -> Result<()> {
         ["names"] => names::bench(),
         ["flat"] => flat::bench(),
         _ => bail!(
-            "usage: cargo xtask bench redis [-- speed|limit|fault|contended|held|names|flat|all]"
+            "usage: cargo xtask bench redis [-- speed [SERVERS TASKS]|limit|fault|contended|held|names|flat|all]"
         ),
     }
 }

@@ -90,6 +90,17 @@ impl Server {
         Ok(value.trim().parse()?)
     }
 
+    /// Processor time it has used so far, in microseconds.
+    pub(crate) fn cpu_micros(&self) -> Result<f64> {
+        let info = self.info("cpu")?;
+        let of = |field: &str| -> Result<f64> {
+            let line = info.lines().find_map(|line| line.strip_prefix(field));
+            let value = line.with_context(|| format!("INFO cpu has no {field}"))?;
+            Ok(value.trim().parse::<f64>()? * 1e6)
+        };
+        Ok(of("used_cpu_user:")? + of("used_cpu_sys:")?)
+    }
+
     /// How many keys it has.
     pub(crate) fn keys(&self) -> Result<u64> {
         Ok(redis::cmd("DBSIZE").query(&mut self.connect()?)?)

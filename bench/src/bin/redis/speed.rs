@@ -6,6 +6,7 @@ use anyhow::Result;
 use leasehold_bench::{median, verdict};
 
 use crate::client::Peer;
+use crate::load::Figures;
 use crate::{commands, limit, load, servers};
 
 const SPAN: Duration = Duration::from_secs(2);
@@ -20,7 +21,7 @@ pub(crate) fn bench() -> Result<()> {
     );
     for n in [1, 5] {
         for tasks in TASKS {
-            crate::block_on(compare(n, tasks))?;
+            one(n, tasks)?;
         }
         crate::block_on(count(n))?;
         limit::print(n)?;
@@ -28,12 +29,20 @@ pub(crate) fn bench() -> Result<()> {
     Ok(())
 }
 
+/// So many servers and tasks only.
+pub(crate) fn one(n: usize, tasks: usize) -> Result<()> {
+    crate::block_on(compare(n, tasks))
+}
+
 /// The rounds of one peer.
 #[derive(Default)]
-struct Rounds {
-    rates: Vec<f64>,
-    micros: Vec<f64>,
-    cpu: Vec<f64>,
+struct Rounds(Vec<Figures>);
+
+impl Rounds {
+    fn median(&self, figure: fn(&Figures) -> f64) -> f64 {
+        let mut figures: Vec<f64> = self.0.iter().map(figure).collect();
+        median(&mut figures)
+    }
 }
 
 async fn compare(n: usize, tasks: usize) -> Result<()> {
@@ -42,31 +51,24 @@ async fn compare(n: usize, tasks: usize) -> Result<()> {
     let mut clients = Vec::new();
     for peer in PEERS {
         let client = peer.connect(&hosts).await?;
-        load::run(&client, tasks, WARM_UP, &format!("{}-warm", peer.name())).await?;
+        let warm = format!("{}-warm", peer.name());
+        load::run(&client, &servers, tasks, WARM_UP, &warm).await?;
         clients.push((peer, client, Rounds::default()));
     }
     for round in 0..crate::ROUNDS {
         for (peer, client, rounds) in &mut clients {
             let prefix = format!("{}-{round}", peer.name());
-            let figures = load::run(client, tasks, SPAN, &prefix).await?;
-            rounds.rates.push(figures.pairs_per_second);
-            rounds.micros.push(figures.median_micros);
-            rounds.cpu.push(figures.cpu_micros);
+            let figures = load::run(client, &servers, tasks, SPAN, &prefix).await?;
+            rounds.0.push(figures);
         }
     }
-    let mut rounds = clients.into_iter().map(|(_, _, rounds)| rounds);
-    let (ours, theirs) = (rounds.next(), rounds.next());
-    report(
-        n,
-        tasks,
-        ours.unwrap_or_default(),
-        theirs.unwrap_or_default(),
-    );
+    report(n, tasks, &clients[0].2, &clients[1].2);
     Ok(())
 }
 
-fn report(n: usize, tasks: usize, mut ours: Rounds, mut theirs: Rounds) {
-    let (rate, peer_rate) = (median(&mut ours.rates), median(&mut theirs.rates));
+fn report(n: usize, tasks: usize, ours: &Rounds, theirs: &Rounds) {
+    let both = |figure| (ours.median(figure), theirs.median(figure));
+    let (rate, peer_rate) = both(|f| f.pairs_per_second);
     let ratio = rate / peer_rate;
     // One task of five servers is judged by its latency.
     let target = match (n, tasks) {
@@ -80,13 +82,21 @@ fn report(n: usize, tasks: usize, mut ours: Rounds, mut theirs: Rounds) {
     println!(
         "  N = {n}, {tasks:>3} tasks   leasehold {rate:>7.0} pairs/s, rslock {peer_rate:>7.0}: {ratio:.2} times{judged}"
     );
-    println!(
-        "      client's processor time per pair {:.1} µs, rslock {:.1} µs",
-        median(&mut ours.cpu),
-        median(&mut theirs.cpu)
-    );
+    for (what, figure) in [
+        (
+            "the client's processor time per pair, µs",
+            (|f| f.client_micros) as fn(&Figures) -> f64,
+        ),
+        ("the servers' processor time per pair, µs", |f| {
+            f.server_micros
+        }),
+        ("times a thread of the client slept per pair", |f| f.sleeps),
+    ] {
+        let (ours, theirs) = both(figure);
+        println!("      {what}: {ours:.1}, rslock {theirs:.1}");
+    }
     if tasks == 1 {
-        let (micros, peer_micros) = (median(&mut ours.micros), median(&mut theirs.micros));
+        let (micros, peer_micros) = both(|f| f.median_micros);
         let ratio = micros / peer_micros;
         let judged = match n {
             1 => String::new(),

@@ -115,6 +115,11 @@ impl Link {
         state.wake();
     }
 
+    /// Something is to be sent: whoever drives the connection is asked for it soon.
+    pub(crate) fn wake(&self) {
+        self.state.borrow_mut().wake();
+    }
+
     /// Ends the connection: what is under way on it is lost.
     pub(crate) fn end(&self) {
         let mut state = self.state.borrow_mut();
@@ -187,11 +192,13 @@ impl State {
 
 /// Carries everything over one connection until it breaks or is ended. `clock`
 /// tells the time, once for each round of answers; `pushed` is told what the
-/// server says unasked, `broke` why the connection broke.
+/// server says unasked, `broke` why the connection broke. Before anything is written,
+/// `gather` may send what it has kept back until then.
 pub(crate) async fn drive(
     link: &Link,
     wired: Wired,
     clock: fn() -> Instant,
+    gather: impl Fn(),
     pushed: impl Fn(PushInfo),
     broke: impl FnOnce(Trouble),
 ) {
@@ -199,6 +206,7 @@ pub(crate) async fn drive(
         link,
         wired,
         clock,
+        gather,
         pushed,
         writing: Vec::new(),
         written: 0,
@@ -210,17 +218,18 @@ pub(crate) async fn drive(
     link.lose_all(clock());
 }
 
-struct Task<'a, P> {
+struct Task<'a, G, P> {
     link: &'a Link,
     wired: Wired,
     clock: fn() -> Instant,
+    gather: G,
     pushed: P,
     /// Being written, and how much of it has been.
     writing: Vec<u8>,
     written: usize,
 }
 
-impl<P: Fn(PushInfo)> Task<'_, P> {
+impl<G: Fn(), P: Fn(PushInfo)> Task<'_, G, P> {
     /// Ready when the connection has ended, with the reason if it broke.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         if self.link.state.borrow().ended {
@@ -235,6 +244,7 @@ impl<P: Fn(PushInfo)> Task<'_, P> {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(trouble(error))),
             }
         }
+        (self.gather)();
         // Whatever is queued from here on wakes this task again.
         let mut state = self.link.state.borrow_mut();
         if state.ended {

@@ -12,7 +12,8 @@
 //! while it has forgotten `noticed_run`, `ticket`, `noticed_at` (µs).
 //!
 //! A script is short where nobody else has or wants the lock. What it needs otherwise
-//! is in `lib.lua`, which is put between its two halves.
+//! is in `lib.lua`, which is put between its two halves. What several operations ask in
+//! the same moment is sent in one call, see `many.rs`.
 //!
 //! Lengths are whole milliseconds there, rounded up. That is within the margin of
 //! C2, which is 2 ms at least, so no lease outlives a quarantine by it.
@@ -26,6 +27,7 @@
 pub(crate) mod info;
 mod joins;
 mod keys;
+mod many;
 mod pack;
 mod reply;
 mod view;
@@ -41,6 +43,7 @@ use redis::{Script, Value};
 pub(crate) use info::run_id;
 pub(crate) use joins::decode_join;
 pub(crate) use keys::{Keys, NODE};
+pub(crate) use many::{MOST, Terms, decode_many};
 pub(crate) use pack::{Arg, Packed};
 pub(crate) use reply::BadReply;
 pub(crate) use view::{BreakReply, HeldKey, Lease, View, decode_break, decode_status};
@@ -57,6 +60,7 @@ pub(crate) struct Scripts {
     release: Voting,
     status: Voting,
     unlock: Voting,
+    many: many::ManyScripts,
     join: joins::JoinScripts,
     retention: u64,
 }
@@ -147,6 +151,7 @@ impl Scripts {
             ),
             status: whole(include_str!("status.lua")),
             unlock: whole(include_str!("break.lua")),
+            many: many::ManyScripts::new(),
             join: joins::JoinScripts::new(),
             retention: whole_millis(retention),
         }
@@ -323,6 +328,7 @@ impl Scripts {
             &self.unlock,
         ]
         .into_iter()
+        .chain(self.many.all())
     }
 }
 

@@ -7,14 +7,12 @@
 
 use std::time::Duration;
 
-use leasehold_core::quorum::{
-    AcquireReply, Ask, Data, Inspection, JoinCommand, JoinReply, Node, NodeStatus, Push, Recalled,
-    RunId,
-};
+use leasehold_core::quorum::{Ask, Data, JoinCommand, JoinReply, Node, NodeStatus, Push, RunId};
 use leasehold_core::{LockName, Mode, Nonce, StoreTime, Token};
 use proptest::prelude::*;
 use redis::Connection;
 
+use super::near::Near;
 use super::remote::{CHANNEL, Remote, nonce, token};
 use super::scripts::{View, decode_push};
 
@@ -31,6 +29,7 @@ enum Act {
     StepBack { to: u8, up_to: Token, place: u64 },
     Extend { slot: u32, hold: Duration },
     Release,
+    Many(Batch),
     TakePlainly,
     DropPlainly,
     DropKey,
@@ -41,6 +40,29 @@ enum Act {
     Recall,
     Raise { to: Token },
     Join { floor: Token },
+}
+
+/// Several locks in one call.
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    kind: Kind,
+    hold: Duration,
+    line: Option<Duration>,
+    locks: [Wanted; 4],
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Acquire,
+    Extend,
+    Release,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    name: usize,
+    nonce: u8,
+    proposal: Token,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +107,28 @@ fn ask() -> impl Strategy<Value = Ask> {
     })
 }
 
+fn batch() -> impl Strategy<Value = Batch> {
+    let kind = prop_oneof![
+        4 => Just(Kind::Acquire),
+        1 => Just(Kind::Extend),
+        3 => Just(Kind::Release),
+    ];
+    // Longer than a node takes, at times.
+    let hold = prop_oneof![9 => long(), 1 => Just(Duration::from_secs(301))];
+    let wanted = (0..NAMES.len(), 1..6_u8, tokens()).prop_map(|(name, nonce, proposal)| Wanted {
+        name,
+        nonce,
+        proposal,
+    });
+    let line = proptest::option::weighted(0.7, long());
+    (kind, hold, line, prop::array::uniform4(wanted)).prop_map(|(kind, hold, line, locks)| Batch {
+        kind,
+        hold,
+        line,
+        locks,
+    })
+}
+
 fn act() -> impl Strategy<Value = Act> {
     let back = (1..6_u8, tokens(), 0..9_u64);
     prop_oneof![
@@ -94,6 +138,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => back.prop_map(|(to, up_to, place)| Act::StepBack { to, up_to, place }),
         6 => (0..2_u32, long()).prop_map(|(slot, hold)| Act::Extend { slot, hold }),
         20 => Just(Act::Release),
+        20 => batch().prop_map(Act::Many),
         2 => Just(Act::TakePlainly),
         2 => Just(Act::DropPlainly),
         3 => Just(Act::DropKey),
@@ -202,6 +247,7 @@ impl Pair {
                 let model = self.model.release(run, name, by, now);
                 assert_eq!(self.remote.release(run, name, by).unwrap(), model);
             }
+            Act::Many(batch) => self.many(run, batch, now),
             Act::TakePlainly => {
                 let (value, life) = (nonce(100), Duration::from_secs(70));
                 self.model.take_plainly(name, value, life, now);
@@ -235,6 +281,70 @@ impl Pair {
             Act::Recall => drop(self.join(JoinCommand::Recall, run, now)),
             Act::Raise { to } => drop(self.join(JoinCommand::Raise { to }, run, now)),
             Act::Join { floor } => self.full_join(by, floor),
+        }
+    }
+
+    /// What is answered in one call is as if each had been asked alone, in order; what
+    /// is not had no effect, and is asked alone afterwards.
+    fn many(&mut self, run: RunId, batch: Batch, now: StoreTime) {
+        let Batch {
+            kind, hold, line, ..
+        } = batch;
+        let locks = batch.locks.map(|wanted| {
+            let name = LockName::new(NAMES[wanted.name]).unwrap();
+            (name, nonce(wanted.nonce), wanted.proposal)
+        });
+        let owned = locks.clone().map(|(name, by, _)| (name, by));
+        match kind {
+            Kind::Acquire => {
+                let said = (self.remote)
+                    .acquire_many(run, (hold, line), &locks)
+                    .unwrap();
+                let ask = |proposal| Ask {
+                    mode: Mode::Exclusive,
+                    slot: 0,
+                    hold,
+                    line,
+                    proposal,
+                };
+                for ((name, by, proposal), said) in locks.iter().zip(&said) {
+                    if let Some(said) = said {
+                        let model = self.model.acquire(run, name, *by, ask(*proposal), now);
+                        self.same(said, &model, now);
+                    }
+                }
+                for ((name, by, proposal), _) in alone(&locks, &said) {
+                    let model = self.model.acquire(run, name, *by, ask(*proposal), now);
+                    let (real, _) = (self.remote)
+                        .acquire(run, name, *by, ask(*proposal))
+                        .unwrap();
+                    self.same(&real, &model, now);
+                }
+            }
+            Kind::Extend => {
+                let said = self.remote.extend_many(hold, &owned).unwrap();
+                for ((name, by), said) in owned.iter().zip(&said) {
+                    if let Some(said) = said {
+                        assert_eq!(*said, self.model.extend(name, *by, (0, hold), now));
+                    }
+                }
+                for ((name, by), _) in alone(&owned, &said) {
+                    let model = self.model.extend(name, *by, (0, hold), now);
+                    assert_eq!(self.remote.extend(name, *by, (0, hold)).unwrap(), model);
+                }
+            }
+            Kind::Release => {
+                let said = self.remote.release_many(&owned).unwrap();
+                for ((name, by), said) in owned.iter().zip(&said) {
+                    if let Some(said) = said {
+                        assert_eq!(*said, self.model.release(run, name, *by, now));
+                    }
+                }
+                for ((name, by), _) in alone(&owned, &said) {
+                    let model = self.model.release(run, name, *by, now);
+                    assert_eq!(self.remote.release(run, name, *by).unwrap(), model);
+                }
+            }
         }
     }
 
@@ -330,6 +440,14 @@ impl Pair {
     }
 }
 
+/// Those that a call left alone.
+fn alone<'a, T, S>(
+    locks: &'a [T],
+    said: &'a [Option<S>],
+) -> impl Iterator<Item = (&'a T, &'a Option<S>)> {
+    locks.iter().zip(said).filter(|(_, said)| said.is_none())
+}
+
 /// This view as the model has it.
 fn status(view: &View) -> NodeStatus {
     let held = view.holders.iter().filter_map(|key| {
@@ -340,115 +458,5 @@ fn status(view: &View) -> NodeStatus {
         held: held.collect(),
         waiting: view.waiters.iter().map(|waiter| waiter.nonce).collect(),
         counter: view.counter,
-    }
-}
-
-/// Equal but for lengths of time.
-trait Near: std::fmt::Debug {
-    fn near(&self, other: &Self, slack: Duration) -> bool;
-}
-
-impl Near for Duration {
-    fn near(&self, other: &Self, slack: Duration) -> bool {
-        self.abs_diff(*other) <= slack
-    }
-}
-
-impl<T: Near> Near for Option<T> {
-    fn near(&self, other: &Self, slack: Duration) -> bool {
-        match (self, other) {
-            (Some(one), Some(other)) => one.near(other, slack),
-            (one, other) => one.is_none() && other.is_none(),
-        }
-    }
-}
-
-impl Near for AcquireReply {
-    fn near(&self, other: &Self, slack: Duration) -> bool {
-        // The answer but for its length, and that.
-        let split = |reply: &Self| match *reply {
-            Self::Busy { free_in, holder } => {
-                let rest = Self::Busy {
-                    free_in: Duration::ZERO,
-                    holder,
-                };
-                (rest, free_in)
-            }
-            Self::Queued {
-                place,
-                ahead,
-                free_in,
-                holder,
-            } => {
-                let rest = Self::Queued {
-                    place,
-                    ahead,
-                    free_in: Duration::ZERO,
-                    holder,
-                };
-                (rest, free_in)
-            }
-            other => (other, Duration::ZERO),
-        };
-        let (one, other) = (split(self), split(other));
-        one.0 == other.0 && one.1.near(&other.1, slack)
-    }
-}
-
-impl Near for NodeStatus {
-    fn near(&self, other: &Self, slack: Duration) -> bool {
-        let pairs = self.held.iter().zip(&other.held);
-        self.held.len() == other.held.len()
-            && pairs
-                .into_iter()
-                .all(|(one, other)| one.0 == other.0 && one.1.near(&other.1, slack))
-            && (&self.waiting, self.counter) == (&other.waiting, other.counter)
-    }
-}
-
-impl Near for Inspection {
-    fn near(&self, other: &Self, slack: Duration) -> bool {
-        // Servers tell their uptime in whole seconds, of two rounded clocks.
-        let uptime = self
-            .uptime
-            .near(&other.uptime, slack + Duration::from_secs(2));
-        let clock = Duration::from_micros(self.unix_micros.abs_diff(other.unix_micros));
-        let untimed = |said: &Self| Self {
-            uptime: Duration::ZERO,
-            unix_micros: 0,
-            ..*said
-        };
-        uptime && clock <= slack && untimed(self) == untimed(other)
-    }
-}
-
-impl Near for Recalled {
-    fn near(&self, other: &Self, slack: Duration) -> bool {
-        let clock = Duration::from_micros(self.unix_micros.abs_diff(other.unix_micros));
-        self.joined_for.near(&other.joined_for, slack)
-            && clock <= slack
-            && (self.mark, self.max_ttl) == (other.mark, other.max_ttl)
-    }
-}
-
-impl Near for JoinReply {
-    fn near(&self, other: &Self, slack: Duration) -> bool {
-        match (self, other) {
-            (Self::Inspected(one), Self::Inspected(other)) => one.near(other, slack),
-            (Self::Recalled(one), Self::Recalled(other)) => one.near(other, slack),
-            (
-                Self::Noticed {
-                    ticket: real,
-                    ago: one,
-                    inspection: said,
-                },
-                Self::Noticed {
-                    ticket: model,
-                    ago: other,
-                    inspection: meant,
-                },
-            ) => real == model && one.near(other, slack) && said.near(meant, slack),
-            (one, other) => one == other,
-        }
     }
 }

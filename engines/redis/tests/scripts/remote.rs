@@ -10,8 +10,8 @@ use redis::{Cmd, Connection, ConnectionLike, RedisResult, Value};
 
 use super::scripts::info::{ServerInfo, decode_info};
 use super::scripts::{
-    BreakReply, Keys, Label, Packed, RunText, Scripts, View, decode_acquire, decode_break,
-    decode_extend, decode_join, decode_promote, decode_release, decode_status,
+    BreakReply, Keys, Label, Packed, RunText, Scripts, Terms, View, decode_acquire, decode_break,
+    decode_extend, decode_join, decode_many, decode_promote, decode_release, decode_status,
 };
 use super::support::Server;
 
@@ -136,6 +136,67 @@ impl Remote {
     ) -> RedisResult<OwnerReply> {
         let cmd = self.scripts.release(&keys(name), &run.into(), nonce);
         Ok(decode_release(&self.ask(&cmd)?).unwrap())
+    }
+
+    /// Asks for all of these in one call. `None` for those that it left alone.
+    pub(crate) fn acquire_many(
+        &mut self,
+        run: RunId,
+        (hold, line): (Duration, Option<Duration>),
+        locks: &[(LockName, Nonce, Token)],
+    ) -> RedisResult<Vec<Option<AcquireReply>>> {
+        let owner = Owner::new(OWNER);
+        let terms = Terms {
+            hold,
+            line,
+            grace: GRACE,
+            owner: &owner,
+        };
+        let keys: Vec<_> = locks.iter().map(|(name, _, _)| keys(name)).collect();
+        let each = keys.iter().zip(locks);
+        let each: Vec<_> = each.map(|(keys, lock)| (keys, lock.1, lock.2)).collect();
+        let cmd = self.scripts.acquire_many(&run.into(), terms, &each);
+        let said = decode_many(self.ask(&cmd)?, locks.len()).into_iter();
+        Ok(said
+            .map(|said| said.map(|said| decode_acquire(&said).unwrap().0))
+            .collect())
+    }
+
+    /// Extends all of these in one call. `None` for those that it left alone.
+    pub(crate) fn extend_many(
+        &mut self,
+        hold: Duration,
+        locks: &[(LockName, Nonce)],
+    ) -> RedisResult<Vec<Option<OwnerReply>>> {
+        let keys: Vec<_> = locks.iter().map(|(name, _)| keys(name)).collect();
+        let each: Vec<_> = keys
+            .iter()
+            .zip(locks)
+            .map(|(k, lock)| (k, lock.1))
+            .collect();
+        let cmd = self.scripts.extend_many(hold, &each);
+        let said = decode_many(self.ask(&cmd)?, locks.len()).into_iter();
+        Ok(said
+            .map(|said| said.map(|said| decode_extend(&said).unwrap()))
+            .collect())
+    }
+
+    /// Releases all of these in one call. `None` for those that it left alone.
+    pub(crate) fn release_many(
+        &mut self,
+        locks: &[(LockName, Nonce)],
+    ) -> RedisResult<Vec<Option<OwnerReply>>> {
+        let keys: Vec<_> = locks.iter().map(|(name, _)| keys(name)).collect();
+        let each: Vec<_> = keys
+            .iter()
+            .zip(locks)
+            .map(|(k, lock)| (k, lock.1))
+            .collect();
+        let cmd = self.scripts.release_many(&each);
+        let said = decode_many(self.ask(&cmd)?, locks.len()).into_iter();
+        Ok(said
+            .map(|said| said.map(|said| decode_release(&said).unwrap()))
+            .collect())
     }
 
     pub(crate) fn status(&mut self, name: &LockName) -> RedisResult<View> {
