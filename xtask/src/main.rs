@@ -3,8 +3,8 @@
 //! # Layout
 //!
 //! One file per verb, named after it: `verify` changes nothing, `fix` rewrites, `test` is the
-//! README's test command, `interop` runs other projects' clients beside ours, `bench` measures,
-//! `man` writes man pages and completions. Under them:
+//! README's test command, `fuzz` feeds what nobody should send, `interop` runs other projects'
+//! clients beside ours, `bench` measures, `man` writes man pages and completions. Under them:
 //!
 //! * [`checks`]: what `verify` asks of dependencies and source files.
 //! * [`steps`]: runs named steps to the end and sums them up.
@@ -17,6 +17,7 @@
 mod bench;
 mod checks;
 mod fix;
+mod fuzz;
 mod interop;
 mod man;
 mod process;
@@ -66,6 +67,16 @@ enum Verb {
         #[arg(last = true, value_name = "ARGS")]
         args: Vec<String>,
     },
+    /// Feed parsers, decoders and the Redis engine with what nobody should send.
+    Fuzz {
+        /// Arguments for the fuzzer: `--seconds N`, `--seed S`, `--list`, names of targets.
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "ARGS"
+        )]
+        args: Vec<String>,
+    },
     /// Write man pages and shell completions to the target directory's `assets`.
     Man,
 }
@@ -78,6 +89,7 @@ fn main() -> ExitCode {
         Verb::Test { servers, args } => test::with_servers(&servers, &args),
         Verb::Interop => interop::run(),
         Verb::Bench { name, args } => bench::run(name.as_deref(), &args),
+        Verb::Fuzz { args } => fuzz::run(&args),
         Verb::Man => man::run(),
     };
     match outcome {

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::fuzz;
 use crate::process;
 use crate::python;
 use crate::servers;
@@ -35,6 +36,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             },
         );
     }
+    steps.step("fuzz", fuzz::REMEDY, fuzz::briefly);
     for example in EXAMPLES {
         steps.step(
             format!("example {example}"),

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Workspaces with a `Cargo.toml` and `Cargo.lock` of their own, each checked once it exists.
-const FURTHER: &[&str] = &["sim", "bench"];
+const FURTHER: &[&str] = &["sim", "bench", "fuzz"];
 
 /// The name of the root workspace.
 pub(crate) const ROOT: &str = "root";

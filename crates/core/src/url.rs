@@ -25,7 +25,7 @@ impl EngineUrl {
     /// [`Error::Invalid`] if there is no scheme, or a key is given twice or has
     /// no value.
     pub fn parse(url: &str) -> Result<Self, Error> {
-        let refuse = |remedy: &str| Err(Error::invalid("url", url, remedy));
+        let refuse = |remedy: &str| Err(Error::invalid("url", shown(url), remedy));
         let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme))
         else {
             return refuse("begin with an engine, as in local:/var/lib/app/locks.db");
@@ -34,10 +34,11 @@ impl EngineUrl {
         let mut keys: Vec<(String, String)> = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let Some((key, value)) = pair.split_once('=') else {
-                return refuse(&format!("give the key {pair:?} a value, as in {pair}=…"));
+                return refuse(&format!("give the key {pair:?} a value, as in key=value"));
             };
             let (Some(key), Some(value)) = (decode(key), decode(value)) else {
-                return refuse(&format!("mend the percent-escape in {pair:?}"));
+                // Its value may be a password.
+                return refuse(&format!("mend the percent-escape behind {key:?}"));
             };
             if keys.iter().any(|(known, _)| *known == key) {
                 return refuse(&format!("give the key {key:?} only once"));
@@ -119,6 +120,16 @@ pub fn parse_duration(setting: &str, text: &str) -> Result<Duration, Error> {
     })
 }
 
+/// What an error shows of a URL, which may have a password in it: all but the login,
+/// and of the keys nothing.
+fn shown(url: &str) -> String {
+    let (body, _) = url.split_once('?').unwrap_or((url, ""));
+    match (body.split_once("//"), body.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, servers))) => format!("{scheme}//…@{servers}"),
+        _ => body.to_owned(),
+    }
+}
+
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text
@@ -184,6 +195,22 @@ mod tests {
             "local:?a=%+1",
         ] {
             assert!(EngineUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_error_shows_a_password() {
+        for url in [
+            "redis://al:secret@r1?x",
+            "redis://al:secret@r1?a=%zz",
+            "redis://al:se@cret@r1?a=1&a=2",
+            "redis+unix:/run/a.sock?password=secret%zz",
+            "redis+unix:/run/a.sock?password=secret&password=secret",
+            "1redis://al:secret@r1",
+        ] {
+            let error = EngineUrl::parse(url).unwrap_err();
+            let said = format!("{error} {error:?}");
+            assert!(!said.contains("cret"), "{said}");
         }
     }
 

@@ -83,7 +83,7 @@ impl Builder {
             (Some(_), Some(url)) => {
                 return Err(Error::invalid(
                     "url",
-                    url,
+                    scheme(&url).unwrap_or("(not shown)"),
                     "give the builder an engine or a URL, not both",
                 ));
             }
@@ -94,6 +94,13 @@ impl Builder {
         let owner = self.owner.unwrap_or_else(label::of_this_process);
         Ok(Locks::new(driver, owner))
     }
+}
+
+/// What stands before the colon, if it can be a scheme.
+fn scheme(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once(':')?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    scheme.chars().all(plain).then_some(scheme)
 }
 
 /// A random offset for this client's renewals.
@@ -108,7 +115,8 @@ fn phase(engine: &'static str) -> Result<Duration, Error> {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("url", &self.url)
+            // The rest may hold a password.
+            .field("scheme", &self.url.as_deref().and_then(scheme))
             .field("engine", &self.engine.as_ref().map(|engine| engine.kind()))
             .field("owner", &self.owner)
             .finish_non_exhaustive()

@@ -15,6 +15,8 @@ const MAX_TTL: Duration = Duration::from_secs(60);
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long a node may take to answer unless the URL says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest that a node may be given.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// Settings of a [`RedisEngine`](crate::RedisEngine).
 ///
@@ -157,6 +159,13 @@ impl RedisOptions {
                 "choose from 20ms to 60d; a server that forgot stays away for so long",
             ));
         }
+        if self.timeout > LONGEST_TIMEOUT {
+            return Err(Error::invalid(
+                "timeout",
+                format!("{:?}", self.timeout),
+                "give at most 1h; a server that does not answer for so long is as good as gone",
+            ));
+        }
         if self.prefix.chars().any(char::is_control) || self.prefix.len() > 256 {
             return Err(Error::invalid(
                 "prefix",
@@ -292,6 +301,7 @@ mod tests {
             ("redis://r1?era=2", "era=manual"),
             ("redis://r1?max_ttl=30", "30s"),
             ("redis://r1?max_tll=30s", "max_ttl"),
+            ("redis://r1?timeout=4000000000000000000s", "at most 1h"),
             ("redis://a,b,c,d,e,f,g,h,i,j", "1 to 9"),
             ("local:x", "redis://"),
             ("redis+sentinel://s1", "redis+sentinel://s1,s2,s3/group"),

@@ -29,7 +29,7 @@
 //! * `waiters.rs`: waiters, and the hand-overs they are told of.
 //! * `doctor/`: looking at servers for an operator, without the engine.
 //! * `scripts/`: what is sent to a server, and what it answers.
-//! * `fail.rs`, `clock.rs`: errors, time.
+//! * `fail.rs`, `clock.rs`: errors, time. `fuzzing.rs`: ways in for the fuzzer.
 
 #![forbid(unsafe_code)]
 
@@ -43,6 +43,9 @@ mod doctor;
 mod engine;
 mod extend;
 mod fail;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grant;
 mod hub;
 mod join;

@@ -8,9 +8,14 @@ use redis::Value;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::parse::{Malformed, parse};
+use super::scan::Scan;
 
 /// Room for the answers of one round, usually.
 const ROOM: usize = 32 << 10;
+/// An answer of which so much is there is not read again from its beginning with every
+/// few bytes that come: a server that sends a long one in small pieces would keep the
+/// engine busy.
+const SHORT: usize = 4 << 10;
 
 /// What has come over a connection and was not read yet.
 pub(crate) struct Incoming {
@@ -18,6 +23,8 @@ pub(crate) struct Incoming {
     /// The part that was received and not read yet.
     from: usize,
     to: usize,
+    /// How far a long answer has been looked at.
+    scan: Option<Scan>,
 }
 
 impl Incoming {
@@ -26,6 +33,7 @@ impl Incoming {
             bytes: vec![0; ROOM],
             from: 0,
             to: 0,
+            scan: None,
         }
     }
 
@@ -34,9 +42,19 @@ impl Incoming {
         if self.from == self.to {
             return Ok(None);
         }
-        let Some((value, length)) = parse(&self.bytes[self.from..self.to])? else {
+        let bytes = &self.bytes[self.from..self.to];
+        if let Some(scan) = &mut self.scan
+            && !scan.is_whole(bytes)?
+        {
+            return Ok(None);
+        }
+        let Some((value, length)) = parse(bytes)? else {
+            if bytes.len() > SHORT {
+                self.scan.get_or_insert_default();
+            }
             return Ok(None);
         };
+        self.scan = None;
         self.from += length;
         Ok(Some(value))
     }

@@ -6,10 +6,12 @@
 //! after those that were woken before, so whatever one round of answers sets off
 //! goes out in one write.
 //!
-//! * `parse.rs`: reading RESP3. `incoming.rs`: what has come and was not read yet.
+//! * `parse.rs`: reading RESP3. `scan.rs`: whether a long answer is all there.
+//!   `incoming.rs`: what has come and was not read yet.
 
 mod incoming;
 mod parse;
+mod scan;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,7 +29,9 @@ use crate::fail::Trouble;
 use crate::scripts::Packed;
 
 pub(crate) use incoming::Incoming;
-use parse::Malformed;
+pub(crate) use parse::Malformed;
+#[cfg(feature = "fuzzing")]
+pub(crate) use parse::parse;
 
 /// How much of what was written is kept as room for more.
 const ROOM: usize = 64 << 10;

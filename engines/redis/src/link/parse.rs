@@ -6,9 +6,9 @@ use redis::{PushKind, Value, VerbatimFormat};
 /// The longest string, line or whole answer that is read.
 pub(crate) const LONGEST: usize = 16 << 20;
 /// The most values in one answer.
-const MOST_VALUES: usize = 1 << 17;
+pub(super) const MOST_VALUES: usize = 1 << 17;
 /// How deep arrays may be nested.
-const DEEPEST: usize = 16;
+pub(super) const DEEPEST: usize = 16;
 
 /// What came is no RESP3, or more than is believable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -117,6 +117,26 @@ pub(crate) fn decode_join(
     }
 }
 
+/// Reads an answer as that to each step.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn decode_join_any(value: &Value) {
+    let run_id = RunText::from(RunId::from_bytes([0; 20]));
+    let values = match value {
+        Value::Array(values) => values.as_slice(),
+        value => std::slice::from_ref(value),
+    };
+    let (ticket, max_ttl) = (leasehold_core::Nonce::from_bytes([0; 16]), Duration::ZERO);
+    for command in [
+        JoinCommand::Inspect,
+        JoinCommand::Notice { ticket },
+        JoinCommand::Recall,
+        JoinCommand::Raise { to: Token::NONE },
+        JoinCommand::Adopt { max_ttl },
+    ] {
+        let _ = decode_join(command, &run_id, values);
+    }
+}
+
 /// What the record says: joined under which run id, the mark, `max_ttl`.
 struct Record {
     joined: Option<RunId>,

@@ -40,8 +40,12 @@ use leasehold_core::quorum::{Ask, JoinCommand, RunId};
 use leasehold_core::{BreakStatus, Mode, Nonce, Owner, Token};
 use redis::{Script, Value};
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use info::decode_info;
 pub(crate) use info::run_id;
 pub(crate) use joins::decode_join;
+#[cfg(feature = "fuzzing")]
+pub(crate) use joins::decode_join_any;
 pub(crate) use keys::{Keys, NODE};
 pub(crate) use many::{MOST, Terms, decode_many};
 pub(crate) use pack::{Arg, Packed};

@@ -1,7 +1,7 @@
 //! The answers to the commands of a lock.
 
-use leasehold_core::Nonce;
 use leasehold_core::quorum::{AcquireReply, Holder, OwnerReply, PromoteReply, Push};
+use leasehold_core::{Nonce, Token};
 use redis::Value;
 
 use super::BadReply;
@@ -15,7 +15,7 @@ pub(crate) fn decode_acquire(value: &Value) -> Result<(AcquireReply, Option<View
 
 fn read_acquire(value: &Value) -> Option<(AcquireReply, Option<View>)> {
     if let Value::Int(_) = value {
-        let counter = token(value)?;
+        let counter = granted(token(value)?)?;
         return Some((AcquireReply::Granted { counter }, None));
     }
     let (kind, rest) = array(value)?.split_first()?;
@@ -53,6 +53,11 @@ fn read_acquire(value: &Value) -> Option<(AcquireReply, Option<View>)> {
     Some((reply, None))
 }
 
+/// Zero is never granted: whoever says so did not count.
+fn granted(counter: Token) -> Option<Token> {
+    (counter != Token::NONE).then_some(counter)
+}
+
 fn read_holder(kind: &Value, who: &Value) -> Option<Holder> {
     match (int(kind)?, who) {
         (0, _) => Some(Holder::Nobody),
@@ -75,7 +80,7 @@ pub(crate) fn decode_push(payload: &[u8]) -> Option<(Nonce, Push)> {
     let (kind, nonce, number) = (words.next()?, words.next()?, words.next()?);
     let push = match kind {
         "h" => Push::Handed {
-            counter: number.parse().ok()?,
+            counter: granted(number.parse().ok()?)?,
         },
         "f" => Push::Free {
             slot: number.parse().ok()?,
