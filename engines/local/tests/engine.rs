@@ -255,7 +255,7 @@ fn a_damaged_record_can_be_broken_and_keeps_its_token() {
     let token = pair(&engine, "a");
     for damage in [
         "UPDATE locks SET record = x'7b7d' WHERE name = 'a'",
-        "UPDATE locks SET record = CAST(replace(CAST(record AS TEXT), '\"v\":1', '\"v\":9') AS BLOB)",
+        "UPDATE locks SET record = CAST(replace(CAST(record AS TEXT), '\"v\":2', '\"v\":9') AS BLOB)",
         "UPDATE locks SET token = -7 WHERE name = 'a'",
     ] {
         sqlite(&db).execute(damage, []).unwrap();
