@@ -4,7 +4,7 @@
 //!
 //! One file per verb, named after it: `verify` changes nothing, `fix` rewrites, `test` is the
 //! README's test command, `fuzz` feeds what nobody should send, `interop` runs other projects'
-//! clients beside ours, `bench` measures, `man` writes man pages and completions. Under them:
+//! clients beside ours, `peers` installs those that `faults` drives, `bench` measures, `man` writes man pages and completions. Under them:
 //!
 //! * [`checks`]: what `verify` asks of dependencies and source files.
 //! * [`steps`]: runs named steps to the end and sums them up.
@@ -20,6 +20,7 @@ mod fix;
 mod fuzz;
 mod interop;
 mod man;
+mod peers;
 mod process;
 mod python;
 mod servers;
@@ -77,6 +78,8 @@ enum Verb {
         )]
         args: Vec<String>,
     },
+    /// Install other projects' clients for the harness, and check each on five real servers.
+    Peers,
     /// Write man pages and shell completions to the target directory's `assets`.
     Man,
 }
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Verb::Interop => interop::run(),
         Verb::Bench { name, args } => bench::run(name.as_deref(), &args),
         Verb::Fuzz { args } => fuzz::run(&args),
+        Verb::Peers => peers::run(),
         Verb::Man => man::run(),
     };
     match outcome {

@@ -46,6 +46,13 @@ pub(crate) const FOR_BENCHES: &[Need] = &[
     need("python3", "python3-venv"),
 ];
 
+/// What `cargo xtask peers` needs besides.
+pub(crate) const FOR_PEERS: &[Need] = &[
+    server("redis-server", "redis-server", "redis-server"),
+    need("node", "nodejs"),
+    need("npm", "npm"),
+];
+
 pub(crate) const REMEDY: &str = "install the programs by hand; the table is xtask/src/servers.rs";
 
 /// Installs what is missing of `needs`, and says so; with nothing missing it touches nothing.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Workspaces with a `Cargo.toml` and `Cargo.lock` of their own, each checked once it exists.
-const FURTHER: &[&str] = &["sim", "bench", "fuzz"];
+const FURTHER: &[&str] = &["sim", "bench", "fuzz", "peers/rslock"];
 
 /// The name of the root workspace.
 pub(crate) const ROOT: &str = "root";
