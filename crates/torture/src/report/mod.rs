@@ -11,7 +11,7 @@ mod timeline;
 mod windows;
 
 pub use page::page;
-pub use text::summary;
+pub use text::{classes, summary};
 pub use timeline::standalone;
 pub use windows::{Window, windows};
 

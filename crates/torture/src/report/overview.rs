@@ -10,6 +10,8 @@ const WIDTH: f64 = 1_100.0;
 const LEFT: f64 = 92.0;
 const HEIGHT: f64 = 90.0;
 const BARS: u64 = 200;
+/// What the marks of the axis may be apart, in seconds.
+const STEPS: [u64; 10] = [1, 2, 5, 10, 30, 60, 300, 600, 1_800, 3_600];
 
 /// The whole run as a drawing.
 pub(super) fn draw(verdict: &Verdict, leases: &Leases, bands: &[Band]) -> String {
@@ -80,15 +82,16 @@ fn write_svg(
         "<text class=\"t\" x=\"4\" y=\"24\">grants</text><text class=\"f\" x=\"4\" y=\"38\">top: {rate:.0} a second</text>\
          <line class=\"l\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{HEIGHT}\" y2=\"{HEIGHT}\"/>"
     )?;
-    for tenth in 0..=10 {
-        let at = begun + lasted / 10 * tenth;
-        let anchor = if tenth == 10 { "end" } else { "middle" };
+    let step = STEPS
+        .into_iter()
+        .find(|step| lasted / 1_000_000 / step <= 12);
+    let step = step.unwrap_or(36_000);
+    for second in (0..=lasted / 1_000_000).step_by(usize::try_from(step).unwrap_or(1)) {
         write!(
             svg,
-            "<text class=\"f\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{:.0} s</text>",
-            x(at),
+            "<text class=\"f\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{second} s</text>",
+            x(begun + second * 1_000_000),
             HEIGHT + 16.0,
-            (at - begun) as f64 / 1e6
         )?;
     }
     svg.push_str("</svg>");

@@ -18,6 +18,15 @@ pub fn summary(verdict: &Verdict) -> String {
     text
 }
 
+/// The figures by kind of fault, as a table for a terminal.
+#[must_use]
+pub fn classes(classes: &[Class]) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = table(&mut text, classes);
+    text
+}
+
 /// What was run, in a line.
 pub(super) fn headline(verdict: &Verdict) -> String {
     let Some(run) = &verdict.run else {

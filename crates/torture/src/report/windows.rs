@@ -44,7 +44,7 @@ pub fn windows(verdict: &Verdict, records: &[Record]) -> Vec<Window> {
         let shown =
             |window: &Window| window.from <= violation.from_us && violation.from_us <= window.to;
         if chosen.len() < MOST && !chosen.iter().any(shown) {
-            chosen.push(around_violation(violation));
+            chosen.push(Window::around(violation));
         }
     }
     let mut kinds = Vec::new();
@@ -55,11 +55,21 @@ pub fn windows(verdict: &Verdict, records: &[Record]) -> Vec<Window> {
             kinds.push(kind);
         }
     }
-    let title = "The beginning".into();
+    let refused = records.iter().find_map(|record| match record {
+        Record::Write(write) if write.accepted == Some(false) => Some(write.at_us),
+        _ => None,
+    });
+    if let Some(at) = refused {
+        chosen.push(Window {
+            from: at.saturating_sub(LONGEST_US / 2),
+            to: at + AROUND_US,
+            title: "The first write that the fence refused".into(),
+        });
+    }
     chosen.push(Window {
         from: begun,
-        to: begun + 3_000_000,
-        title,
+        to: begun + LONGEST_US / 2,
+        title: "The beginning".into(),
     });
     for window in &mut chosen {
         window.from = window.from.max(begun);
@@ -68,16 +78,20 @@ pub fn windows(verdict: &Verdict, records: &[Record]) -> Vec<Window> {
     chosen
 }
 
-fn around_violation(violation: &Violation) -> Window {
-    let outside = if violation.inside {
-        ""
-    } else {
-        " (beyond what it assumes)"
-    };
-    Window {
-        from: violation.from_us.saturating_sub(AROUND_US),
-        to: violation.to_us + AROUND_US,
-        title: format!("{}{outside}: {}", violation.promise.title(), violation.said),
+impl Window {
+    /// What is worth drawing around a broken promise.
+    #[must_use]
+    pub fn around(violation: &Violation) -> Self {
+        let outside = if violation.inside {
+            ""
+        } else {
+            " (beyond what it assumes)"
+        };
+        Self {
+            from: violation.from_us.saturating_sub(AROUND_US),
+            to: (violation.to_us + AROUND_US).min(violation.from_us + LONGEST_US),
+            title: format!("{}{outside}: {}", violation.promise.title(), violation.said),
+        }
     }
 }
 

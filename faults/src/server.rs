@@ -1,0 +1,292 @@
+//! One redis-server, started, broken and ended here.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use tempfile::TempDir;
+
+/// How long a server may take to start or to end.
+const LIMIT: Duration = Duration::from_secs(30);
+const STEP: Duration = Duration::from_millis(10);
+
+/// Ignores the signal for files that grew too large, so that the write fails instead,
+/// as on a full disk; then becomes the program that is named after it.
+const SHELL: &str = "trap '' XFSZ; exec \"$@\"";
+
+/// A server on 127.0.0.1 with a folder of its own. Dropping it kills it; it dies with
+/// the thread that started it, too.
+#[derive(Debug)]
+pub struct Server {
+    home: TempDir,
+    port: u16,
+    durable: bool,
+    /// The library that shows it another time than there is.
+    faketime: Option<PathBuf>,
+    process: Option<Child>,
+}
+
+impl Server {
+    /// Starts a server that keeps nothing on disk, or everything (`appendfsync
+    /// always`), and waits until it answers. With `faketime` its clock can be set.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started, with what it said.
+    pub fn start(durable: bool, faketime: Option<PathBuf>) -> Result<Self> {
+        let mut said = String::new();
+        for _ in 0..5 {
+            let mut server = Self {
+                home: tempfile::tempdir()?,
+                port: free_port()?,
+                durable,
+                faketime: faketime.clone(),
+                process: None,
+            };
+            server.configure()?;
+            server.set_clock("+0")?;
+            // Another process may have taken the port in between.
+            match server.start_again() {
+                Ok(()) => return Ok(server),
+                Err(error) => said = format!("{error:#}"),
+            }
+        }
+        bail!("redis-server does not start: {said}")
+    }
+
+    /// Its port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn configure(&self) -> Result<()> {
+        let dir = self.home.path().display();
+        let port = self.port;
+        let mut text = format!("bind 127.0.0.1\nport {port}\ndir {dir}\nsave \"\"\n");
+        text += match self.durable {
+            true => "appendonly yes\nappendfsync always\n",
+            false => "appendonly no\n",
+        };
+        fs::write(self.path("redis.conf"), text)?;
+        Ok(())
+    }
+
+    /// Kills it with SIGKILL and waits until it is dead. It keeps its port and what
+    /// it has on disk.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // Both fail only if it is dead already.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Starts it again with what it has on disk, unless it runs.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come up.
+    pub fn start_again(&mut self) -> Result<()> {
+        if self.is_running() {
+            return Ok(());
+        }
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))?;
+        let mut command = Command::new("setpriv");
+        command
+            .args([
+                "--pdeathsig",
+                "KILL",
+                "--",
+                "sh",
+                "-c",
+                SHELL,
+                "sh",
+                "redis-server",
+            ])
+            .arg(self.path("redis.conf"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        if let Some(library) = &self.faketime {
+            command
+                .env("LD_PRELOAD", library)
+                .env("FAKETIME_TIMESTAMP_FILE", self.path("clock"))
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+                .env("DONT_FAKE_MONOTONIC", "1");
+        }
+        let process = command
+            .spawn()
+            .context("cannot start setpriv, which starts redis-server (Debian: util-linux)")?;
+        self.process = Some(process);
+        let started = Instant::now();
+        while started.elapsed() < LIMIT {
+            if !self.is_running() {
+                let log = fs::read_to_string(self.path("log")).unwrap_or_default();
+                let last: Vec<_> = log.lines().rev().take(5).collect();
+                bail!("it ended: {}", last.join(" / "));
+            }
+            if self
+                .call("PING")
+                .is_ok_and(|answer| answer.starts_with("+PONG"))
+            {
+                return Ok(());
+            }
+            thread::sleep(STEP);
+        }
+        self.kill();
+        bail!("it does not answer within {LIMIT:?}")
+    }
+
+    /// Whether its process is there, stopped or not.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.process.as_mut().map(Child::try_wait), Some(Ok(None)))
+    }
+
+    /// Stops it with SIGSTOP.
+    ///
+    /// # Errors
+    ///
+    /// If it is not running.
+    pub fn freeze(&self) -> Result<()> {
+        Ok(kill_process(self.pid()?, Signal::STOP)?)
+    }
+
+    /// Lets it go on after a [`freeze`](Self::freeze).
+    ///
+    /// # Errors
+    ///
+    /// If it is not running.
+    pub fn thaw(&self) -> Result<()> {
+        Ok(kill_process(self.pid()?, Signal::CONT)?)
+    }
+
+    /// Forgets everything it has.
+    ///
+    /// # Errors
+    ///
+    /// If it does not do so.
+    pub fn flush(&self) -> Result<()> {
+        let answer = self.call("FLUSHALL")?;
+        if !answer.starts_with("+OK") {
+            bail!("FLUSHALL was answered with {answer}");
+        }
+        Ok(())
+    }
+
+    /// Sets its clock, in the words of libfaketime: `+0`, `-10s`, `+0 x1.1`. No
+    /// effect on a server that was started without it.
+    ///
+    /// # Errors
+    ///
+    /// If the file that it reads cannot be written.
+    pub fn set_clock(&self, words: &str) -> Result<()> {
+        // In one step, so that it never reads half of it.
+        fs::write(self.path("clock.new"), format!("{words}\n"))?;
+        fs::rename(self.path("clock.new"), self.path("clock"))?;
+        Ok(())
+    }
+
+    /// Lets none of its files grow any more, as a full disk would.
+    ///
+    /// # Errors
+    ///
+    /// If it is not running, or the system refuses.
+    pub fn fill_disk(&self) -> Result<()> {
+        let largest = largest_file(self.home.path())?;
+        let limit = Rlimit {
+            current: Some(largest.max(1)),
+            maximum: None,
+        };
+        prlimit(Some(self.pid()?), Resource::Fsize, limit)?;
+        Ok(())
+    }
+
+    /// Takes back what [`fill_disk`](Self::fill_disk) did, if it still runs.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses.
+    pub fn empty_disk(&mut self) -> Result<()> {
+        if self.is_running() {
+            let limit = Rlimit {
+                current: None,
+                maximum: None,
+            };
+            prlimit(Some(self.pid()?), Resource::Fsize, limit)?;
+        }
+        Ok(())
+    }
+
+    fn pid(&self) -> Result<Pid> {
+        let process = self.process.as_ref().context("the server is not running")?;
+        Ok(Pid::from_child(process))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// The first line of the answer to a command without arguments.
+    fn call(&self, command: &str) -> Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(format!("{command}\r\n").as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        Ok(line)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn largest_file(dir: &Path) -> Result<u64> {
+    let mut largest = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let data = entry.metadata()?;
+        let size = if data.is_dir() {
+            largest_file(&entry.path())?
+        } else {
+            data.len()
+        };
+        // Its log is not what fills up.
+        if entry.file_name() != "log" {
+            largest = largest.max(size);
+        }
+    }
+    Ok(largest)
+}
+
+/// A port that nobody listens on, below those that the system gives to outgoing
+/// connections, so that no client that knocks there is connected to itself.
+pub(crate) fn free_port() -> Result<u16> {
+    const FIRST: u16 = 10_000;
+    const LAST: u16 = 32_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let spread = std::process::id().wrapping_mul(6_367) % u32::from(LAST - FIRST);
+    let start = u16::try_from(spread)?;
+    for _ in FIRST..LAST {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) % (LAST - FIRST);
+        let port = FIRST + (start + step) % (LAST - FIRST);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port between {FIRST} and {LAST} is free")
+}
