@@ -1,6 +1,6 @@
 //! Five servers behind five proxies.
 
-use std::path::PathBuf;
+use std::fs;
 
 use anyhow::Result;
 
@@ -50,8 +50,9 @@ impl Scene {
     ///
     /// If one does not start.
     pub fn start(flavour: Flavour) -> Result<Self> {
-        let faketime = faketime();
         let durable = flavour == Flavour::Durable;
+        // A server that was built otherwise may not start with it.
+        let faketime = faketime().filter(|_| Server::start(durable, faketime()).is_ok());
         let servers = (0..NODES).map(|_| Server::start(durable, faketime.clone()));
         let servers = servers.collect::<Result<Vec<_>>>()?;
         let proxies = servers.iter().map(|server| Proxy::to(server.port()));
@@ -92,10 +93,19 @@ impl Scene {
     }
 }
 
-/// Where Debian's package faketime puts the library, if it is installed.
-fn faketime() -> Option<PathBuf> {
-    let folders = std::fs::read_dir("/usr/lib").ok()?;
-    let library = |folder: PathBuf| folder.join("faketime/libfaketimeMT.so.1");
-    let mut found = folders.flatten().map(|folder| library(folder.path()));
-    found.find(|path| path.is_file())
+/// What to load before a server's own libraries to set its clock: where Debian's
+/// package faketime puts its library, if it is installed, and the C library, whose
+/// allocator goes first then. The one that Debian's servers come with reads the clock
+/// while it starts, before libfaketime is ready.
+fn faketime() -> Option<String> {
+    let folders = fs::read_dir("/usr/lib").ok()?;
+    folders
+        .flatten()
+        .map(|folder| folder.path())
+        .find_map(|folder| {
+            let faketime = folder.join("faketime/libfaketimeMT.so.1");
+            let libc = folder.join("libc.so.6");
+            let both = faketime.is_file() && libc.is_file();
+            both.then(|| format!("{} {}", faketime.display(), libc.display()))
+        })
 }

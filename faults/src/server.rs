@@ -14,7 +14,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
 /// How long a server may take to start or to end.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
 
 /// Ignores the signal for files that grew too large, so that the write fails instead,
@@ -28,8 +28,8 @@ pub struct Server {
     home: TempDir,
     port: u16,
     durable: bool,
-    /// The library that shows it another time than there is.
-    faketime: Option<PathBuf>,
+    /// The libraries to load before its own that show it another time than there is.
+    faketime: Option<String>,
     process: Option<Child>,
 }
 
@@ -40,7 +40,7 @@ impl Server {
     /// # Errors
     ///
     /// If it cannot be started, with what it said.
-    pub fn start(durable: bool, faketime: Option<PathBuf>) -> Result<Self> {
+    pub fn start(durable: bool, faketime: Option<String>) -> Result<Self> {
         let mut said = String::new();
         for _ in 0..5 {
             let mut server = Self {
@@ -52,9 +52,10 @@ impl Server {
             };
             server.configure()?;
             server.set_clock("+0")?;
-            // Another process may have taken the port in between.
             match server.start_again() {
                 Ok(()) => return Ok(server),
+                Err(error) if server.is_running() => return Err(error),
+                // Another process may have taken the port in between.
                 Err(error) => said = format!("{error:#}"),
             }
         }
@@ -103,29 +104,21 @@ impl Server {
             .append(true)
             .open(self.path("log"))?;
         let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", "sh", "-c", SHELL, "sh"]);
+        if let Some(libraries) = &self.faketime {
+            let clock = self.path("clock");
+            command
+                .arg("env")
+                .arg(format!("LD_PRELOAD={libraries}"))
+                .arg(format!("FAKETIME_TIMESTAMP_FILE={}", clock.display()))
+                .args(["FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1"]);
+        }
         command
-            .args([
-                "--pdeathsig",
-                "KILL",
-                "--",
-                "sh",
-                "-c",
-                SHELL,
-                "sh",
-                "redis-server",
-            ])
+            .arg("redis-server")
             .arg(self.path("redis.conf"))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
-        if let Some(library) = &self.faketime {
-            command
-                .env("LD_PRELOAD", library)
-                .env("FAKETIME_TIMESTAMP_FILE", self.path("clock"))
-                .env("FAKETIME_NO_CACHE", "1")
-                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-                .env("DONT_FAKE_MONOTONIC", "1");
-        }
         let process = command
             .spawn()
             .context("cannot start setpriv, which starts redis-server (Debian: util-linux)")?;
@@ -145,7 +138,6 @@ impl Server {
             }
             thread::sleep(STEP);
         }
-        self.kill();
         bail!("it does not answer within {LIMIT:?}")
     }
 
