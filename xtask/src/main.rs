@@ -4,7 +4,8 @@
 //!
 //! One file per verb, named after it: `verify` changes nothing, `fix` rewrites, `test` is the
 //! README's test command, `fuzz` feeds what nobody should send, `interop` runs other projects'
-//! clients beside ours, `peers` installs those that `faults` drives, `bench` measures, `man` writes man pages and completions. Under them:
+//! clients beside ours, `faults` breaks servers while clients use them, `peers` installs other
+//! projects' clients for it, `bench` measures, `man` writes man pages and completions. Under them:
 //!
 //! * [`checks`]: what `verify` asks of dependencies and source files.
 //! * [`steps`]: runs named steps to the end and sums them up.
@@ -16,6 +17,7 @@
 
 mod bench;
 mod checks;
+mod faults;
 mod fix;
 mod fuzz;
 mod interop;
@@ -78,6 +80,17 @@ enum Verb {
         )]
         args: Vec<String>,
     },
+    /// Run clients on five real servers that are killed, frozen, flushed and cut off.
+    Faults {
+        /// Arguments for the runner: `--minutes N`, `--seed S`, `--peer NAME`, `--report DIR`,
+        /// `--json FILE`, and those of `--help`.
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "ARGS"
+        )]
+        args: Vec<String>,
+    },
     /// Install other projects' clients for the harness, and check each on five real servers.
     Peers,
     /// Write man pages and shell completions to the target directory's `assets`.
@@ -93,6 +106,7 @@ fn main() -> ExitCode {
         Verb::Interop => interop::run(),
         Verb::Bench { name, args } => bench::run(name.as_deref(), &args),
         Verb::Fuzz { args } => fuzz::run(&args),
+        Verb::Faults { args } => faults::run(&args),
         Verb::Peers => peers::run(),
         Verb::Man => man::run(),
     };

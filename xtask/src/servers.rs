@@ -46,6 +46,13 @@ pub(crate) const FOR_BENCHES: &[Need] = &[
     need("python3", "python3-venv"),
 ];
 
+/// What `cargo xtask faults` needs. What sets clocks is a library, found by its package.
+pub(crate) const FOR_FAULTS: &[Need] = &[
+    server("redis-server", "redis-server", "redis-server"),
+    need("setpriv", "util-linux"),
+    need("faketime", "faketime"),
+];
+
 /// What `cargo xtask peers` needs besides.
 pub(crate) const FOR_PEERS: &[Need] = &[
     server("redis-server", "redis-server", "redis-server"),
