@@ -39,9 +39,8 @@ pub async fn diagnose(url: &str, ttl: Duration) -> Result<Vec<Finding>, Error> {
             )])
         }
         #[cfg(feature = "redis")]
-        "redis" | "rediss" | "redis+unix" | "redis+sentinel" => {
-            leasehold_redis::diagnose(url, ttl).await
-        }
+        "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel"
+        | "redis+cluster" | "rediss+cluster" => leasehold_redis::diagnose(url, ttl).await,
         other => Err(engines::refusal(other)),
     }
 }

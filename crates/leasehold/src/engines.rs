@@ -37,7 +37,7 @@ static ENGINES: [EngineInfo; 3] = [
     },
     EngineInfo {
         kind: "redis",
-        url: "redis://r1,r2,r3 or rediss:// or redis+unix: or redis+sentinel://",
+        url: "redis://r1,r2,r3 or rediss:// or redis+unix: or redis[s]+sentinel:// or redis[s]+cluster://",
         about: "one to nine independent Redis servers: Redlock with fencing tokens",
         compiled_in: cfg!(feature = "redis"),
         capabilities: OF_REDIS,
@@ -81,7 +81,8 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Engine>, Error> {
         #[cfg(feature = "memory")]
         "memory" => Ok(Arc::new(leasehold_memory::MemoryEngine::from_url(url)?)),
         #[cfg(feature = "redis")]
-        "redis" | "rediss" | "redis+unix" | "redis+sentinel" => {
+        "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel"
+        | "redis+cluster" | "rediss+cluster" => {
             let options = leasehold_redis::RedisOptions::from_url(url)?;
             Ok(Arc::new(
                 leasehold_redis::RedisEngine::connect(options).await?,
@@ -102,7 +103,8 @@ pub(crate) fn refusal(scheme: &str) -> Error {
         has.join(", ")
     };
     let kind = match scheme {
-        "rediss" | "redis+unix" | "redis+sentinel" => "redis",
+        "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster"
+        | "rediss+cluster" => "redis",
         other => other,
     };
     let remedy = if all.clone().any(|known| known == kind) {

@@ -301,8 +301,8 @@ impl Asking<'_> {
             AcquireOutcome::Clash { permits } => Err(clash(self.request, permits)),
             AcquireOutcome::Unavailable => {
                 let lapsed = |fate: &Fate| *fate == Fate::NotJoined;
-                let no_script = wire.troubles.iter().any(|(_, t)| t.kind == Kind::NoScript);
-                if no_script || acquire.fates().iter().any(lapsed) {
+                let passes = |kind| matches!(kind, Kind::NoScript | Kind::Elsewhere);
+                if wire.troubles.iter().any(|(_, t)| passes(t.kind)) || acquire.fates().iter().any(lapsed) {
                     return Ok(Attempt::Lapsed);
                 }
                 Err(self.unavailable(wire, acquire.fates()))

@@ -22,10 +22,12 @@ pub(crate) enum Address {
         sentinels: Arc<Sentinels>,
         group: String,
     },
+    /// On all masters of the Redis Cluster that these servers belong to.
+    Cluster { seeds: Arc<[Endpoint]> },
 }
 
 /// Where one server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Endpoint {
     Tcp { host: String, port: u16 },
     Unix(PathBuf),
@@ -44,6 +46,10 @@ impl fmt::Display for Address {
         match self {
             Self::Server(endpoint) => endpoint.fmt(f),
             Self::Sentinel { group, .. } => write!(f, "the master of group {group}"),
+            Self::Cluster { seeds } => {
+                let seeds: Vec<_> = seeds.iter().map(Endpoint::to_string).collect();
+                write!(f, "the Cluster of {}", seeds.join(", "))
+            }
         }
     }
 }
@@ -143,6 +149,34 @@ impl Place {
             place.addresses.push(Address::Sentinel { sentinels, group });
         }
         Ok(place)
+    }
+
+    /// `//[user:password@]host[:port][,…]`: members of one Cluster.
+    pub(crate) fn cluster(body: &str) -> Result<Self, Error> {
+        if !body.starts_with("//") {
+            return Err(Error::invalid(
+                "url",
+                "redis+cluster:",
+                "put // and some of the Cluster's hosts behind the colon, as in redis+cluster://c1,c2,c3",
+            ));
+        }
+        let place = Self::parse(body)?;
+        if place.database != 0 {
+            return Err(Error::invalid(
+                "database",
+                place.database.to_string(),
+                "leave it out with redis+cluster://; a Redis Cluster has database 0 only",
+            ));
+        }
+        let seeds = place.addresses.into_iter().filter_map(|seed| match seed {
+            Address::Server(endpoint) => Some(endpoint),
+            _ => None,
+        });
+        let seeds = seeds.collect();
+        Ok(Self {
+            addresses: vec![Address::Cluster { seeds }],
+            ..place
+        })
     }
 
     /// `/path/to.sock[,…]`, with keys for the rest.

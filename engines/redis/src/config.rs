@@ -76,7 +76,10 @@ impl RedisOptions {
     /// * `redis+sentinel://[user:password@]sentinel[:port][,…]/group[,group…][/db]`:
     ///   each group is one server, namely its master at the time as Sentinel tells;
     ///   with the keys `sentinel_user` and `sentinel_password` for the sentinels
-    ///   themselves
+    ///   themselves; `rediss+sentinel://…` is the same with TLS to sentinels and masters
+    /// * `redis+cluster://[user:password@]host[:port][,host[:port]…]`: some members of
+    ///   one Redis Cluster, of which each slot is a set of one server, its master;
+    ///   `rediss+cluster://…` is the same over TLS
     ///
     /// Keys of them all: `max_ttl` (1m: the longest TTL plus grace), `timeout`
     /// (1s: how long a server may take to answer), `prefix` (none: put before the
@@ -89,8 +92,8 @@ impl RedisOptions {
     /// # Errors
     ///
     /// [`Error::Invalid`] for another scheme, an unknown key, a bad value, a server
-    /// that is listed twice, or `durable=yes` with Sentinel. No error shows a
-    /// password.
+    /// that is listed twice, or `durable=yes` with Sentinel or Cluster. No error shows
+    /// a password.
     pub fn from_url(url: EngineUrl) -> Result<Self, Error> {
         Self::parse(url)?.check()
     }
@@ -101,16 +104,18 @@ impl RedisOptions {
         let place = match scheme.as_str() {
             "redis" | "rediss" => Place::parse(url.body())?,
             "redis+unix" => Place::sockets(&mut url)?,
-            "redis+sentinel" => Place::groups(&mut url)?,
+            "redis+sentinel" | "rediss+sentinel" => Place::groups(&mut url)?,
+            "redis+cluster" | "rediss+cluster" => Place::cluster(url.body())?,
             other => {
                 return Err(Error::invalid(
                     "url",
                     format!("{other}:"),
-                    "this is the Redis engine; begin with redis://, rediss://, redis+unix: or redis+sentinel://, as in redis://r1,r2,r3",
+                    "this is the Redis engine; begin with redis://, rediss://, redis+unix:, redis+sentinel:// or redis+cluster://, as in redis://r1,r2,r3",
                 ));
             }
         };
-        let tls = (scheme == "rediss")
+        let tls = scheme
+            .starts_with("rediss")
             .then(|| Tls::take(&mut url))
             .transpose()?;
         let options = Self {
@@ -144,12 +149,19 @@ impl RedisOptions {
                 ));
             }
         }
-        let watched = |address: &Address| matches!(address, Address::Sentinel { .. });
-        if self.durable && self.addresses.iter().any(watched) {
+        let fails_over = |address: &Address| !matches!(address, Address::Server(_));
+        if self.durable && self.addresses.iter().any(fails_over) {
             return Err(Error::invalid(
                 "durable",
                 "yes",
-                "leave it out with redis+sentinel://; a replica may be promoted without the last grants, however often its master syncs",
+                "leave it out with redis+sentinel:// and redis+cluster://; a replica may be promoted without the last grants, however often its master syncs",
+            ));
+        }
+        if self.is_cluster() && !self.era {
+            return Err(Error::invalid(
+                "era",
+                "manual",
+                "leave it out with redis+cluster://; each slot begins an era of its own when it is first used",
             ));
         }
         if self.max_ttl < Ttl::MIN.get() || self.max_ttl > Ttl::MAX.get() * 2 {
@@ -180,6 +192,18 @@ impl RedisOptions {
             );
         }
         Ok(self)
+    }
+}
+
+impl RedisOptions {
+    /// User and password.
+    pub(crate) fn login(&self) -> (Option<&str>, Option<&str>) {
+        (self.user.as_deref(), self.password.as_deref())
+    }
+
+    /// Whether the servers are one Redis Cluster.
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.addresses[..], [Address::Cluster { .. }])
     }
 }
 
@@ -263,6 +287,22 @@ mod tests {
         assert!(options.tls.is_some_and(|tls| tls.ca.is_some()));
         assert!(refusal("rediss://r1?cert=/a").contains("both"));
         assert!(refusal("redis://r1?ca=/etc/ca.pem").contains("ca"));
+        for url in ["rediss+sentinel://s1/a", "rediss+cluster://c1"] {
+            let options = from(&format!("{url}?ca=/etc/ca.pem")).unwrap();
+            assert!(options.tls.is_some_and(|tls| tls.ca.is_some()), "{url}");
+        }
+    }
+
+    #[test]
+    fn members_of_a_cluster_are_one_node() {
+        let options = from("redis+cluster://al:pw@C1,c2:7001/?max_ttl=5s").unwrap();
+        assert!(options.is_cluster());
+        let [address] = &options.addresses[..] else {
+            panic!("one node: {options:?}");
+        };
+        assert_eq!(address.to_string(), "the Cluster of c1:6379, c2:7001");
+        assert_eq!(options.login(), (Some("al"), Some("pw")));
+        assert!(!from("redis://c1").unwrap().is_cluster());
     }
 
     #[test]
@@ -312,6 +352,12 @@ mod tests {
             ("redis+sentinel://s1:x/a", "port"),
             ("redis+sentinel://s1/a?durable=yes", "replica"),
             ("redis://r1?sentinel_password=x", "sentinel_password"),
+            ("redis+cluster:c1", "redis+cluster://c1,c2,c3"),
+            ("redis+cluster://c1/2", "database 0"),
+            ("redis+cluster://c1?durable=yes", "replica"),
+            ("redis+cluster://c1:x", "port"),
+            ("redis+cluster://c1?era=manual", "each slot"),
+            ("redis+cluster://c1?ca=/etc/ca.pem", "ca"),
         ] {
             let error = refusal(url);
             assert!(error.contains(said), "{url}: {error}");

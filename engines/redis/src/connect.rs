@@ -7,7 +7,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
-use leasehold_core::quorum::{NodeId, RunId};
+use leasehold_core::quorum::RunId;
 use redis::{ErrorKind, RedisError, Value};
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
@@ -21,28 +21,65 @@ use crate::address::Endpoint;
 use crate::fail::{Kind, Trouble};
 use crate::link::{Carrier, Incoming, Wired, cut_off, malformed, trouble};
 use crate::scripts::{Packed, run_id};
-use crate::sentinel;
 
 /// Connects, and asks who answers: the run id is read before anything else is
 /// asked, so that the connection is bound to one server process.
 pub(crate) async fn connect(
     options: &RedisOptions,
     tls: Option<&TlsConnector>,
-    node: NodeId,
+    endpoint: &Endpoint,
 ) -> Result<(Wired, RunId), Trouble> {
-    let endpoint = sentinel::locate(options, &options.addresses[node.index()]).await?;
     let connecting = async {
-        let carrier = dial(&endpoint, tls, options.timeout);
-        let mut wired = Wired {
-            carrier: carrier.await.map_err(trouble)?,
-            incoming: Incoming::new(),
-        };
+        let mut wired = wire(endpoint, tls, options.timeout).await?;
         let run_id = greet(&mut wired, options).await?;
         Ok((wired, run_id))
     };
     tokio::time::timeout(options.timeout, connecting)
         .await
         .unwrap_or_else(|_| Err(Trouble::timeout()))
+}
+
+/// Connects to ask one thing, whoever answers. The caller bounds the time.
+pub(crate) async fn visit(
+    endpoint: &Endpoint,
+    tls: Option<&TlsConnector>,
+    login: (Option<&str>, Option<&str>),
+    timeout: Duration,
+    question: &[&str],
+) -> Result<Value, Trouble> {
+    let mut wired = wire(endpoint, tls, timeout).await?;
+    let mut commands = hello(login);
+    commands.words(question);
+    send(&mut wired, &commands).await?;
+    accept_hello(answer(&mut wired).await?)?;
+    let said = answer(&mut wired).await?;
+    said.extract_error().map_err(|error| Trouble::of(&error))
+}
+
+async fn wire(
+    endpoint: &Endpoint,
+    tls: Option<&TlsConnector>,
+    timeout: Duration,
+) -> Result<Wired, Trouble> {
+    Ok(Wired {
+        carrier: dial(endpoint, tls, timeout).await.map_err(trouble)?,
+        incoming: Incoming::new(),
+    })
+}
+
+async fn send(wired: &mut Wired, commands: &Packed) -> Result<(), Trouble> {
+    let sent = wired.carrier.write_all(commands.bytes()).await;
+    sent.map_err(trouble)?;
+    wired.carrier.flush().await.map_err(trouble)
+}
+
+/// The first words on a connection, with the login if there is one.
+fn hello((user, password): (Option<&str>, Option<&str>)) -> Packed {
+    let mut hello = vec!["HELLO", "3"];
+    if user.is_some() || password.is_some() {
+        hello.extend(["AUTH", user.unwrap_or("default"), password.unwrap_or("")]);
+    }
+    Packed::of(&hello)
 }
 
 async fn dial(
@@ -101,13 +138,8 @@ async fn race(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStre
 
 /// Logs in and reads who it is, in one round trip.
 async fn greet(wired: &mut Wired, options: &RedisOptions) -> Result<RunId, Trouble> {
-    let mut hello = vec!["HELLO", "3"];
-    if options.user.is_some() || options.password.is_some() {
-        let user = options.user.as_deref().unwrap_or("default");
-        hello.extend(["AUTH", user, options.password.as_deref().unwrap_or("")]);
-    }
     let database = options.database.to_string();
-    let mut commands = Packed::of(&hello);
+    let mut commands = hello(options.login());
     // For people who list the clients of a server that knows of it.
     commands.words(&["CLIENT", "SETINFO", "LIB-NAME", "leasehold"]);
     commands.words(&["CLIENT", "SETINFO", "LIB-VER", env!("CARGO_PKG_VERSION")]);
@@ -116,9 +148,7 @@ async fn greet(wired: &mut Wired, options: &RedisOptions) -> Result<RunId, Troub
     }
     commands.words(&["INFO"]);
     let count = commands.commands();
-    let sent = wired.carrier.write_all(commands.bytes()).await;
-    sent.map_err(trouble)?;
-    wired.carrier.flush().await.map_err(trouble)?;
+    send(wired, &commands).await?;
 
     accept_hello(answer(wired).await?)?;
     let mut last = Value::Nil;
@@ -130,7 +160,7 @@ async fn greet(wired: &mut Wired, options: &RedisOptions) -> Result<RunId, Troub
         }
     }
     match redis::from_redis_value::<String>(last) {
-        Ok(info) => who(&info),
+        Ok(info) => who(&info, options.is_cluster()),
         Err(_) => Err(Trouble::nonsense("its INFO makes no sense")),
     }
 }
@@ -162,8 +192,14 @@ async fn answer(wired: &mut Wired) -> Result<Value, Trouble> {
     }
 }
 
-/// The run id of a server that can be a node.
-fn who(info: &str) -> Result<RunId, Trouble> {
+/// What is wrong with a server that is named as one of a Cluster.
+pub(crate) const NO_CLUSTER: &str = "it is no member of a Redis Cluster";
+/// What to do about it.
+pub(crate) const NO_CLUSTER_REMEDY: &str = "write redis:// or rediss:// for independent servers; or name hosts that run with cluster-enabled yes";
+
+/// The run id of a server that can be a node; or a master of a Cluster, if that is
+/// what is looked for.
+fn who(info: &str, of_cluster: bool) -> Result<RunId, Trouble> {
     let field = |key: &str| {
         info.lines()
             .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
@@ -182,11 +218,15 @@ fn who(info: &str) -> Result<RunId, Trouble> {
             "name the master; each node must be an independent server of its own",
         );
     }
-    if field("cluster_enabled") == Some("1") {
+    let is_member = field("cluster_enabled") == Some("1");
+    if is_member && !of_cluster {
         return refuse(
-            "it is a node of a Redis Cluster, which is not supported",
-            "name independent servers",
+            "it is a member of a Redis Cluster",
+            "write redis+cluster:// (over TLS rediss+cluster://) and any of the Cluster's hosts; or name independent servers",
         );
+    }
+    if of_cluster && !is_member {
+        return refuse(NO_CLUSTER, NO_CLUSTER_REMEDY);
     }
     run_id(info).ok_or_else(|| Trouble::nonsense("it tells no run id in its INFO"))
 }
@@ -199,10 +239,15 @@ mod tests {
     fn a_node_must_be_a_master_that_tells_its_run_id() {
         let id = "0123456789abcdef0123456789abcdef01234567";
         let info = format!("# Server\r\nrun_id:{id}\r\nrole:master\r\ncluster_enabled:0\r\n");
-        assert_eq!(who(&info).unwrap().to_string(), id);
-        let said = |change: (&str, &str)| who(&info.replace(change.0, change.1)).unwrap_err();
+        assert_eq!(who(&info, false).unwrap().to_string(), id);
+        let said =
+            |change: (&str, &str)| who(&info.replace(change.0, change.1), false).unwrap_err();
         assert!(said(("master", "slave")).detail.contains("replica"));
-        assert!(said(("enabled:0", "enabled:1")).detail.contains("Cluster"));
+        let member = said(("enabled:0", "enabled:1"));
+        assert!(member.remedy.contains("redis+cluster://"));
+        let member = info.replace("enabled:0", "enabled:1");
+        assert_eq!(who(&member, true).unwrap().to_string(), id);
+        assert_eq!(who(&info, true).unwrap_err().detail, NO_CLUSTER);
         assert!(said(("run_id", "walk_id")).detail.contains("run id"));
     }
 }

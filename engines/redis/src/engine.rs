@@ -11,6 +11,7 @@ use leasehold_core::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::RedisOptions;
+use crate::cluster::Cluster;
 use crate::fail::ENGINE;
 use crate::hub::Hub;
 use crate::thread;
@@ -34,6 +35,33 @@ pub(crate) enum Request {
 }
 
 impl Request {
+    /// The lock that it is about, if it is about one.
+    pub(crate) fn name(&self) -> Option<&LockName> {
+        match self {
+            Self::Acquire(request, _) => Some(&request.name),
+            Self::Extend(request, _) => Some(&request.name),
+            Self::Release(name, ..) | Self::Inspect(name, _) => Some(name),
+            Self::Break(request, _) => Some(&request.name),
+            Self::List(..) | Self::Pause(_) => None,
+        }
+    }
+
+    /// Carries it out on a Cluster.
+    pub(crate) async fn serve_in(self, cluster: Rc<Cluster>) {
+        match self {
+            Self::List(prefix, answer) => {
+                let _ = answer.send(cluster.list(prefix).await);
+            }
+            other => {
+                let hub = match other.name() {
+                    Some(name) => cluster.hub(name),
+                    None => Rc::clone(&cluster.base),
+                };
+                other.serve(hub).await;
+            }
+        }
+    }
+
     /// Carries it out.
     pub(crate) async fn serve(self, hub: Rc<Hub>) {
         match self {

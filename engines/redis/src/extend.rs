@@ -35,6 +35,8 @@ async fn attempt(
     grant: &Rc<Grant>,
     request: &ExtendRequest,
 ) -> Result<Extended, Error> {
+    let limit = clock::now().saturating_add(hub.options.timeout);
+    hub.located(limit).await;
     let Some(held) = held(hub, grant, request).await? else {
         return Ok(Extended::Lost);
     };

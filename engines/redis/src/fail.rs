@@ -20,6 +20,12 @@ pub(crate) enum Kind {
     NoScript,
     /// The key is of another type: another application uses the name.
     WrongType,
+    /// The slot of a Redis Cluster is served by another server, or moving there.
+    Elsewhere,
+    /// The Redis Cluster does not serve the slot at present.
+    Down,
+    /// The login was refused, or the user lacks a right.
+    Denied,
     /// No answer, or none any more.
     Silent,
     /// Anything else.
@@ -79,17 +85,32 @@ fn classify(error: &RedisError) -> (Kind, &'static str) {
             );
         }
         (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => {
-            "put the right user:password@ before the hosts of the URL (in percent-escapes where need be)"
+            return (
+                Kind::Denied,
+                "put the right user:password@ before the hosts of the URL (in percent-escapes where need be)",
+            );
         }
         (ErrorKind::Server(ServerErrorKind::NoPerm), _) => {
-            "grant the user what it lacks; ACL SETUSER … ~* &* +@read +@write +@scripting +@pubsub +@connection +info is enough"
+            return (
+                Kind::Denied,
+                "grant the user what it lacks; ACL SETUSER … ~* &* +@read +@write +@scripting +@pubsub +@connection +info is enough",
+            );
         }
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
             "it is a replica; name the master, each node an independent server of its own"
         }
         (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => "wait until its data is loaded",
-        (ErrorKind::Server(ServerErrorKind::ClusterDown | ServerErrorKind::Moved), _) => {
-            "Redis Cluster is not supported; name independent servers"
+        (_, Some("MOVED" | "ASK" | "TRYAGAIN")) => {
+            return (
+                Kind::Elsewhere,
+                "see CLUSTER NODES: whether a slot stays halfway between two masters",
+            );
+        }
+        (_, Some("CLUSTERDOWN")) => {
+            return (
+                Kind::Down,
+                "see CLUSTER INFO and CLUSTER NODES: bring masters back, or assign their slots (redis-cli --cluster fix)",
+            );
         }
         (_, Some("OOM")) => "give the server more memory, or raise its maxmemory",
         (_, Some("MISCONF")) => {

@@ -14,29 +14,37 @@ use tokio_rustls::TlsConnector;
 
 use crate::RedisOptions;
 use crate::clock;
+use crate::cluster::SlotTerms;
 use crate::fail::{ENGINE, Trouble};
 use crate::grant::Grant;
 use crate::node::{Node, Standing};
-use crate::scripts::Scripts;
+use crate::scripts::{Keys, Scripts};
 use crate::tls;
 use crate::waiters::Waiters;
+
+/// What is known of nonces.
+pub(crate) type Grants = RefCell<HashMap<(LockName, Nonce), Rc<Grant>>>;
 
 /// What a node has told unasked.
 pub(crate) type Push = (NodeId, PushInfo);
 
-/// What the operations of one client share.
+/// What the operations of one client share: on a set of servers, or on one slot of a
+/// Redis Cluster, which is a set of its own. What is behind an `Rc` is shared by all
+/// slots.
 pub(crate) struct Hub {
-    pub(crate) options: RedisOptions,
+    pub(crate) options: Rc<RedisOptions>,
     /// How to talk TLS, if the servers do.
     pub(crate) tls: Option<TlsConnector>,
     pub(crate) quorum: Quorum,
     pub(crate) nodes: Vec<Rc<Node>>,
-    pub(crate) scripts: Scripts,
-    pub(crate) proposals: RefCell<Proposals>,
-    pub(crate) waiters: Waiters,
+    /// What only a slot of a Cluster has.
+    pub(crate) slot: Option<SlotTerms>,
+    pub(crate) scripts: Rc<Scripts>,
+    pub(crate) proposals: Rc<RefCell<Proposals>>,
+    pub(crate) waiters: Rc<Waiters>,
     pub(crate) pushes: mpsc::UnboundedSender<Push>,
     pub(crate) changed: Rc<watch::Sender<u64>>,
-    pub(crate) grants: RefCell<HashMap<(LockName, Nonce), Rc<Grant>>>,
+    pub(crate) grants: Rc<Grants>,
     dice: Cell<u64>,
 }
 
@@ -60,15 +68,46 @@ impl Hub {
             quorum,
             tls,
             nodes: nodes.collect(),
-            scripts: Scripts::new(options.retention),
-            proposals: RefCell::default(),
-            waiters: Waiters::new(board, quorum, random()?),
+            slot: None,
+            scripts: Rc::new(Scripts::new(options.retention)),
+            proposals: Rc::default(),
+            waiters: Rc::new(Waiters::new(board, quorum, random()?)),
             pushes,
             changed,
-            grants: RefCell::default(),
+            grants: Rc::default(),
             dice: Cell::new(random()?),
-            options,
+            options: Rc::new(options),
         })
+    }
+
+    /// One of the same client, with this node alone.
+    pub(crate) fn with_node(&self, node: Rc<Node>, slot: Option<SlotTerms>) -> Self {
+        Self {
+            options: Rc::clone(&self.options),
+            tls: self.tls.clone(),
+            quorum: self.quorum,
+            changed: Rc::clone(&node.changed),
+            nodes: vec![node],
+            slot,
+            scripts: Rc::clone(&self.scripts),
+            proposals: Rc::clone(&self.proposals),
+            waiters: Rc::clone(&self.waiters),
+            pushes: self.pushes.clone(),
+            grants: Rc::clone(&self.grants),
+            dice: Cell::new(self.roll()),
+        }
+    }
+
+    /// The keys of a lock on these servers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a name whose keys would be none of ours to use.
+    pub(crate) fn keys(&self, name: &LockName) -> Result<Keys, Error> {
+        match self.slot {
+            None => Keys::of(name, &self.options.prefix),
+            Some(_) => Keys::in_cluster(name, &self.options.prefix),
+        }
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Rc<Node> {
@@ -104,9 +143,7 @@ impl Hub {
 
     /// When an answer is late: later than that of the slowest node in use.
     pub(crate) fn hedge_after(&self, among: NodeSet) -> Duration {
-        let each = among
-            .iter()
-            .map(|id| self.node(id).health.borrow().hedge_after());
+        let each = among.iter().map(|id| self.node(id).hedge_after());
         each.max().unwrap_or(self.options.timeout)
     }
 
@@ -138,6 +175,25 @@ impl Hub {
         }
     }
 
+    /// Waits until it is known where the slot is served. Has nothing to wait for on a
+    /// set of servers.
+    pub(crate) async fn located(&self, limit: Instant) {
+        if self.slot.is_none() {
+            return;
+        }
+        let mut changed = self.changed.subscribe();
+        let moving = |node: &Node| {
+            let open = matches!(node.standing(), Standing::Unknown | Standing::Joining(None));
+            open && node.live().is_none()
+        };
+        while !self.which(moving).is_empty() && clock::now() < limit {
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = clock::sleep_until(Some(limit)) => {}
+            }
+        }
+    }
+
     /// Waits until every node has been heard of.
     pub(crate) async fn all_tried(&self, limit: Instant) {
         let mut changed = self.changed.subscribe();
@@ -148,6 +204,12 @@ impl Hub {
                 () = clock::sleep_until(Some(limit)) => {}
             }
         }
+    }
+
+    /// Whether the URL says that nothing was granted yet, and that can be true.
+    pub(crate) fn is_fresh(&self) -> bool {
+        let known = self.slot.as_ref().is_some_and(SlotTerms::is_known);
+        self.options.fresh && !known
     }
 
     /// Why a quorum does not vote, node by node.

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use leasehold_core::Nonce;
 use leasehold_core::quorum::{Failure, Join, JoinCommand, JoinEvent, JoinPlan, JoinReply, NodeId};
+use redis::Value;
 use tokio::select;
 use tokio::sync::mpsc;
 
+use crate::bond::Live;
 use crate::clock;
-use crate::fail::Trouble;
+use crate::fail::{Kind, Trouble};
 use crate::hub::{Hub, random_bytes};
-use crate::node::{Live, Miss, Node, Standing};
-use crate::scripts::decode_join;
+use crate::node::{Miss, Node, Standing};
+use crate::scripts::{NODE, decode_join};
 
 /// How long the first joins wait for the other connections.
 const OTHERS: Duration = Duration::from_millis(250);
@@ -51,7 +53,7 @@ async fn join(hub: &Rc<Hub>, node: &Rc<Node>, live: &Live) {
         node: node.id,
         max_ttl: hub.options.max_ttl,
         durable: hub.options.durable,
-        fresh: hub.options.fresh,
+        fresh: hub.is_fresh(),
         era: hub.options.era,
         ticket: Nonce::from_bytes(ticket),
     };
@@ -64,7 +66,7 @@ async fn join(hub: &Rc<Hub>, node: &Rc<Node>, live: &Live) {
             }
         }
         if let Some(event) = step.outcome {
-            tell(node, event);
+            tell(hub, node, event);
         }
         if join.is_done() {
             return;
@@ -82,12 +84,18 @@ fn send(hub: &Rc<Hub>, node: &Rc<Node>, command: JoinCommand, own: bool, replies
         let _ = replies.send((node.id, Err(Failure::NotSent)));
         return;
     };
-    let run = live.run;
-    let commands = hub.scripts.join(command, &run);
+    let commands = match &hub.slot {
+        None => hub.scripts.join(command, &live.run, NODE),
+        Some(slot) => slot.join(&hub.scripts, command, &live.run),
+    };
     let (hub, to, replies) = (Rc::clone(hub), Rc::clone(node), replies.clone());
     node.send_all(commands, move |answer, generation| {
+        let read = |values: Vec<Value>| match &hub.slot {
+            None => decode_join(command, &live.run, &values),
+            Some(slot) => slot.decode_join(command, &live.run, values),
+        };
         let reply = match answer {
-            Ok(values) => decode_join(command, &run, &values).map_err(|bad| {
+            Ok(values) => read(values).map_err(|bad| {
                 let trouble = Trouble::nonsense(bad.to_string());
                 if own {
                     // Not who it was: that is read at the start of a connection.
@@ -98,7 +106,10 @@ fn send(hub: &Rc<Hub>, node: &Rc<Node>, command: JoinCommand, own: bool, replies
             Err(miss) => Err(miss),
         };
         if own && matches!(reply, Ok(JoinReply::Installed)) {
-            return load(&hub, &to, &replies);
+            // Once for all slots that share the connection.
+            if hub.slot.is_none() || !live.loaded.get() {
+                return load(&hub, &to, &live, &replies);
+            }
         }
         let reply = reply.map_err(|miss| failed(&to, miss, own, generation));
         let _ = replies.send((to.id, reply));
@@ -106,8 +117,11 @@ fn send(hub: &Rc<Hub>, node: &Rc<Node>, command: JoinCommand, own: bool, replies
 }
 
 /// The scripts are loaded before the node counts as joined.
-fn load(hub: &Rc<Hub>, node: &Rc<Node>, replies: &Replies) {
+fn load(hub: &Rc<Hub>, node: &Rc<Node>, live: &Live, replies: &Replies) {
     let (inner, to, replies) = (Rc::clone(hub), Rc::clone(node), replies.clone());
+    let live = live.clone();
+    // Whatever goes over this connection from now on comes behind it.
+    live.loaded.set(true);
     node.send_all(hub.scripts.load(), move |answer, generation| {
         let loaded = match answer {
             Ok(values) => inner
@@ -118,7 +132,10 @@ fn load(hub: &Rc<Hub>, node: &Rc<Node>, replies: &Replies) {
         };
         let reply = match loaded {
             Ok(()) => Ok(JoinReply::Installed),
-            Err(miss) => Err(failed(&to, miss, true, generation)),
+            Err(miss) => {
+                live.loaded.set(false);
+                Err(failed(&to, miss, true, generation))
+            }
         };
         let _ = replies.send((to.id, reply));
     });
@@ -129,7 +146,8 @@ fn failed(node: &Node, miss: Miss, own: bool, generation: u64) -> Failure {
         Miss::NotSent => Failure::NotSent,
         Miss::Lost => Failure::Lost,
         Miss::Refused(trouble) => {
-            if own && node.is_current(generation) {
+            // A slot that is elsewhere has not failed; its supervisor looks for it.
+            if own && node.is_current(generation) && trouble.kind != Kind::Elsewhere {
                 tracing::debug!(node = %node.name, why = %trouble.detail, "a Redis server cannot join");
                 node.set_standing(Standing::Failed(trouble));
             }
@@ -138,7 +156,22 @@ fn failed(node: &Node, miss: Miss, own: bool, generation: u64) -> Failure {
     }
 }
 
-fn tell(node: &Node, event: JoinEvent) {
+fn tell(hub: &Hub, node: &Node, event: JoinEvent) {
+    let votes = matches!(
+        event,
+        JoinEvent::Kept | JoinEvent::Rejoined { .. } | JoinEvent::NewEra { .. }
+    );
+    match &hub.slot {
+        None => log(node, event),
+        Some(slot) => slot.note(node, event),
+    }
+    node.set_standing(match votes {
+        true => Standing::Joined,
+        false => Standing::Joining(Some(event)),
+    });
+}
+
+fn log(node: &Node, event: JoinEvent) {
     let name = &node.name;
     let same = |old: &JoinEvent| std::mem::discriminant(old) == std::mem::discriminant(&event);
     let old = node.standing();
@@ -163,12 +196,4 @@ fn tell(node: &Node, event: JoinEvent) {
             tracing::warn!(node = %name, "a new era of tokens needs an operator's word: era=auto");
         }
     }
-    let votes = matches!(
-        event,
-        JoinEvent::Kept | JoinEvent::Rejoined { .. } | JoinEvent::NewEra { .. }
-    );
-    node.set_standing(match votes {
-        true => Standing::Joined,
-        false => Standing::Joining(Some(event)),
-    });
 }

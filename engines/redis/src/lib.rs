@@ -1,6 +1,6 @@
 //! Leasehold on one to nine independent Redis (or Valkey) servers: Redlock with
 //! fencing tokens, as [`leasehold_core::quorum`] describes it. One server is the
-//! same protocol.
+//! same protocol, and so is each slot of a Redis Cluster.
 //!
 //! The lock's own key is what every Redlock client writes, so they exclude us and
 //! we exclude them. A server that may have forgotten leases does not vote until it
@@ -20,12 +20,13 @@
 //!   `connect.rs`, `tls.rs`: a connection, and who answers there. `sentinel.rs`:
 //!   where a group's master is. `link/`: what goes over a connection.
 //! * `engine.rs`: the engine as the library sees it. `thread.rs`: its thread.
-//! * `hub.rs`: what the operations share. `node.rs`: one server. `supervise.rs`,
+//! * `hub.rs`: what the operations share. `node.rs`: one server; `bond.rs`: its connection. `supervise.rs`,
 //!   `join.rs`: keeping it connected, and bringing it to vote.
 //! * `wire.rs`: between a machine of the protocol and the connections. `outbox.rs`:
 //!   what is asked of a server in the same moment goes there in one call.
 //!   `acquire.rs` (and `answer.rs`), `extend.rs`, `release.rs`, `look.rs`, `list.rs`, `unlock.rs`: the
 //!   operations. `grant.rs`: what is remembered of a nonce.
+//! * `cluster/`: a Redis Cluster, each slot of which is a set of one server.
 //! * `waiters.rs`: waiters, and the hand-overs they are told of.
 //! * `doctor/`: looking at servers for an operator, without the engine.
 //! * `scripts/`: what is sent to a server, and what it answers.
@@ -36,7 +37,9 @@
 mod acquire;
 mod address;
 mod answer;
+mod bond;
 mod clock;
+mod cluster;
 mod config;
 mod connect;
 mod doctor;

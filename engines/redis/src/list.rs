@@ -7,10 +7,10 @@ use leasehold_core::quorum::{NodeId, NodeSet};
 use leasehold_core::{Error, LockName, LockStatus};
 use redis::Value;
 
+use crate::bond::Live;
 use crate::clock;
 use crate::hub::Hub;
 use crate::look::{Looked, ask, look, status};
-use crate::node::Live;
 use crate::scripts::{BadReply, Keys, Packed};
 
 /// How many keys a server looks at for one answer: few enough not to hold it up.
@@ -48,7 +48,12 @@ pub(crate) async fn list(hub: &Rc<Hub>, prefix: String) -> Result<Vec<LockStatus
 }
 
 /// Adds the names that one server has; whether it told all of them.
-async fn scan(hub: &Rc<Hub>, id: NodeId, prefix: &str, names: &mut BTreeSet<LockName>) -> bool {
+pub(crate) async fn scan(
+    hub: &Rc<Hub>,
+    id: NodeId,
+    prefix: &str,
+    names: &mut BTreeSet<LockName>,
+) -> bool {
     let mut cursor = "0".to_owned();
     loop {
         let limit = clock::now().saturating_add(hub.options.timeout);

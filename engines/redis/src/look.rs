@@ -13,11 +13,12 @@ use tokio::select;
 use tokio::sync::mpsc;
 
 use crate::answer::wrong_type;
+use crate::bond::Live;
 use crate::clock;
 use crate::fail::{Kind, Trouble};
 use crate::hub::Hub;
-use crate::node::{Live, Miss, Node};
-use crate::scripts::{BadReply, HeldKey, Keys, Lease, Packed, View, decode_status};
+use crate::node::{Miss, Node};
+use crate::scripts::{BadReply, HeldKey, Lease, Packed, View, decode_status};
 
 /// How much longer than usual a node may take, once a quorum has answered.
 const REST: Duration = Duration::from_millis(20);
@@ -119,7 +120,7 @@ pub(crate) fn rank<T: Ord + Copy>(values: impl Iterator<Item = T>, place: usize)
 
 /// Asks all nodes that answer.
 pub(crate) async fn look(hub: &Rc<Hub>, name: &LockName) -> Result<Looked, Error> {
-    let keys = Keys::of(name, &hub.options.prefix)?;
+    let keys = hub.keys(name)?;
     let limit = clock::now().saturating_add(hub.options.timeout);
     loop {
         hub.ready(limit).await;
@@ -138,7 +139,8 @@ pub(crate) async fn look(hub: &Rc<Hub>, name: &LockName) -> Result<Looked, Error
         if let Some((node, trouble)) = of(Kind::WrongType) {
             return Err(wrong_type(name, &hub.node(*node).name, trouble));
         }
-        if of(Kind::NoScript).is_none() || clock::now() >= limit {
+        let passing = of(Kind::NoScript).or(of(Kind::Elsewhere));
+        if passing.is_none() || clock::now() >= limit {
             return Err(hub.unavailable(&troubles));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use leasehold_core::Instant;
 use leasehold_core::quorum::{Health, JoinEvent, NodeId, RunId};
@@ -9,11 +10,12 @@ use redis::{ErrorKind, PushInfo, RedisError, ServerErrorKind, Value};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_local;
 
+use crate::bond::{Bond, Live, Pulse};
 use crate::clock;
 use crate::fail::{Kind, Trouble};
 use crate::link::{self, Answers, Awaits, Link, Told, Wired};
 use crate::outbox::{self, Outbox};
-use crate::scripts::{Packed, RunText};
+use crate::scripts::Packed;
 
 /// Why a command has no answer of the script's.
 #[derive(Clone, Debug)]
@@ -39,30 +41,20 @@ pub(crate) enum Standing {
     Joined,
 }
 
-/// One connection, bound to one server process.
-#[derive(Clone)]
-pub(crate) struct Live {
-    link: Rc<Link>,
-    pub(crate) run: Rc<RunText>,
-    pub(crate) generation: u64,
-}
-
-/// One server.
+/// One server; or one slot of a Redis Cluster, on whichever server it is.
 pub(crate) struct Node {
     pub(crate) id: NodeId,
     /// Where it is, for people.
     pub(crate) name: String,
-    pub(crate) health: RefCell<Health>,
+    pulse: RefCell<Rc<Pulse>>,
     live: RefCell<Option<Live>>,
     standing: RefCell<Standing>,
     generations: Cell<u64>,
     pub(crate) outbox: Outbox,
-    /// The supervisor has something to look at.
-    pub(crate) poked: Notify,
-    /// The supervisor sleeps without a time to wake up.
-    pub(crate) idle: Cell<bool>,
     /// The node must join again.
     pub(crate) must_join: Notify,
+    /// The slot is served elsewhere, or not at present.
+    pub(crate) displaced: Notify,
     /// Some node's standing has changed.
     pub(crate) changed: Rc<watch::Sender<u64>>,
 }
@@ -77,16 +69,35 @@ impl Node {
         Self {
             id,
             name,
-            health: RefCell::new(health),
+            pulse: RefCell::new(Rc::new(Pulse::new(health))),
             live: RefCell::new(None),
             standing: RefCell::new(Standing::Unknown),
             generations: Cell::new(0),
             outbox: Outbox::default(),
-            poked: Notify::new(),
-            idle: Cell::new(false),
             must_join: Notify::new(),
+            displaced: Notify::new(),
             changed,
         }
+    }
+
+    /// How its connection fares.
+    pub(crate) fn pulse(&self) -> Rc<Pulse> {
+        Rc::clone(&self.pulse.borrow())
+    }
+
+    /// When an answer of it is late.
+    pub(crate) fn hedge_after(&self) -> Duration {
+        self.pulse.borrow().health.borrow().hedge_after()
+    }
+
+    /// When its connection was last answered on; `None` also if it was told there
+    /// that it is the wrong one.
+    pub(crate) fn heard(&self) -> Option<Instant> {
+        self.pulse.borrow().heard.get()
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.pulse.borrow().health.borrow().is_usable()
     }
 
     /// The connection, if one stands.
@@ -96,12 +107,12 @@ impl Node {
 
     /// Whether operations should count on it.
     pub(crate) fn is_usable(&self) -> bool {
-        self.health.borrow().is_usable() && matches!(*self.standing.borrow(), Standing::Joined)
+        self.is_healthy() && matches!(*self.standing.borrow(), Standing::Joined)
     }
 
     /// Whether a connection stands that answers.
     pub(crate) fn is_connected(&self) -> bool {
-        self.health.borrow().is_usable() && self.live.borrow().is_some()
+        self.is_healthy() && self.live.borrow().is_some()
     }
 
     pub(crate) fn standing(&self) -> Standing {
@@ -119,28 +130,54 @@ impl Node {
         self.generations.get()
     }
 
-    /// A connection stands. What the server says unasked goes to `pushed`.
+    /// A connection stands. What the server says unasked goes to `pushed`, and what it
+    /// tells waiters there goes to `channel`.
     pub(crate) fn install(
         self: &Rc<Self>,
-        wired: Wired,
-        run_id: RunId,
+        (wired, run_id): (Wired, RunId),
         generation: u64,
+        channel: String,
         pushed: impl Fn(PushInfo) + 'static,
     ) {
-        let link = Rc::new(Link::new());
+        let (pulse, now) = (self.pulse(), clock::now());
+        pulse.serial.set(generation);
+        let bond = Rc::new(Bond {
+            link: Link::new(),
+            serial: generation,
+            run: run_id.into(),
+            channel,
+            loaded: Cell::new(false),
+        });
         *self.live.borrow_mut() = Some(Live {
-            link: Rc::clone(&link),
-            run: Rc::new(run_id.into()),
+            bond: Rc::clone(&bond),
             generation,
         });
-        self.health.borrow_mut().on_connected(clock::now());
+        pulse.health.borrow_mut().on_connected(now);
+        pulse.heard.set(Some(now));
         self.set_standing(Standing::Joining(None));
         let node = Rc::clone(self);
         spawn_local(async move {
             let broke = |why| node.broke(generation, why);
             let gather = || outbox::flush(&node);
-            link::drive(&link, wired, clock::now, gather, pushed, broke).await;
+            link::drive(&bond.link, wired, clock::now, gather, pushed, broke).await;
         });
+    }
+
+    /// Shares the connection of another, if that has one.
+    pub(crate) fn attach(&self, to: &Self) -> Option<Live> {
+        let bond = to.live()?.bond;
+        let generation = self.next_generation();
+        let live = Live { bond, generation };
+        self.pulse.replace(to.pulse());
+        self.live.replace(Some(live.clone()));
+        self.set_standing(Standing::Joining(None));
+        Some(live)
+    }
+
+    /// Leaves a connection that is shared. What is under way there is still answered.
+    pub(crate) fn detach(&self, standing: Standing) {
+        self.live.take();
+        self.set_standing(standing);
     }
 
     /// Gives the connection up: whatever is under way on it is lost.
@@ -158,8 +195,9 @@ impl Node {
         if self.is_current(generation) {
             tracing::warn!(node = %self.name, why = %why.detail, "the connection to a Redis server broke");
             self.give_up(why);
-            self.health.borrow_mut().on_disconnected(clock::now());
-            self.poked.notify_one();
+            let pulse = self.pulse();
+            pulse.health.borrow_mut().on_disconnected(clock::now());
+            pulse.poked.notify_one();
         }
     }
 
@@ -196,8 +234,12 @@ impl Node {
         self.ask(&commands, awaits, all, then);
     }
 
-    /// Subscribes to a channel.
-    pub(crate) fn subscribe(self: &Rc<Self>, channel: &str) {
+    /// Subscribes to the channel of its connection.
+    pub(crate) fn subscribe(self: &Rc<Self>) {
+        let Some(live) = self.live() else {
+            return;
+        };
+        let channel = &live.channel;
         let node = Rc::clone(self);
         self.subscription("SUBSCRIBE", channel, move |done| {
             if let Err(Miss::Refused(why)) = done {
@@ -229,16 +271,17 @@ impl Node {
             return;
         };
         let sent = clock::now();
-        self.health.borrow_mut().on_sent(sent);
-        if self.idle.replace(false) {
-            self.poked.notify_one();
+        let (pulse, serial) = (self.pulse(), live.serial);
+        pulse.health.borrow_mut().on_sent(sent);
+        if pulse.idle.replace(false) {
+            pulse.poked.notify_one();
         }
         let (node, generation) = (Rc::clone(self), live.generation);
         let then = Box::new(move |told: Told, now| {
             let answer = match told {
                 None => Err(Miss::Lost),
                 Some(answers) => {
-                    node.answered(sent, now, generation);
+                    pulse.answered(sent, now, serial);
                     read(answers).map_err(|error| node.refused(&error, generation))
                 }
             };
@@ -249,8 +292,23 @@ impl Node {
 
     fn refused(&self, error: &RedisError, generation: u64) -> Miss {
         let trouble = Trouble::of(error);
-        if trouble.kind == Kind::NoScript {
-            self.lapse(generation);
+        match trouble.kind {
+            Kind::NoScript => {
+                if let Some(live) = self.live.borrow().as_ref() {
+                    live.loaded.set(false);
+                }
+                self.lapse(generation);
+            }
+            Kind::Elsewhere | Kind::Down if self.is_current(generation) => {
+                match trouble.kind {
+                    Kind::Down => self.set_standing(Standing::Failed(trouble.clone())),
+                    _ => self.lapse(generation),
+                }
+                // Whether it is still the server it was must be asked anew.
+                self.pulse.borrow().heard.set(None);
+                self.displaced.notify_one();
+            }
+            _ => {}
         }
         if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) {
             // A master no more: whoever connects anew may find the one that is.
@@ -259,28 +317,10 @@ impl Node {
         Miss::Refused(trouble)
     }
 
-    fn answered(&self, sent: Instant, now: Instant, generation: u64) {
-        if self.is_current(generation) {
-            self.health.borrow_mut().on_answer(sent, now);
-        }
-    }
-
     /// Whether the connection of this generation stands.
     pub(crate) fn is_current(&self, generation: u64) -> bool {
         let live = self.live.borrow();
         live.as_ref().map(|live| live.generation) == Some(generation)
-    }
-}
-
-impl Live {
-    /// Something was put into the outbox.
-    pub(crate) fn wake(&self) {
-        self.link.wake();
-    }
-
-    /// Resolves when the connection is given up.
-    pub(crate) async fn gone(&self) {
-        self.link.gone().await;
     }
 }
 

@@ -15,10 +15,11 @@ use leasehold_core::quorum::Command;
 use leasehold_core::{Mode, Nonce, Owner, Token};
 use redis::Value;
 
+use crate::bond::Live;
 use crate::fail::Kind;
 use crate::grant::Grant;
 use crate::hub::Hub;
-use crate::node::{Live, Miss, Node};
+use crate::node::{Miss, Node};
 use crate::scripts::{Keys, Label, MOST, Packed, Terms, decode_many};
 
 /// One command of an operation for one node.
@@ -220,7 +221,7 @@ impl Item {
         let label = Label {
             owner: &self.owner,
             grace: self.grace,
-            channel: self.hub.waiters.channel(),
+            channel: &live.channel,
         };
         match self.command {
             Command::Acquire(ask) => scripts.acquire(keys, &live.run, nonce, &ask, label),

@@ -55,6 +55,7 @@ pub(crate) async fn give_back(
     };
     let mut wire = Wire::new(hub, grant, name, nonce, Owner::new(""), Duration::ZERO)?;
     let patience = hub.options.timeout;
+    hub.located(clock::now().saturating_add(patience)).await;
     let (mut release, mut step) = Release::start(
         hub.quorum,
         nodes,

@@ -6,126 +6,107 @@
 
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, cmd,
-};
+use redis::Value;
+use tokio_rustls::TlsConnector;
 
 use crate::RedisOptions;
 use crate::address::{Address, Endpoint, Sentinels};
+use crate::connect::visit;
 use crate::fail::{Kind, Trouble};
 
 /// Where the node is now: that of a group is asked for anew.
 ///
 /// Takes the node's timeout at the longest. May be dropped at any await.
-pub(crate) async fn locate(options: &RedisOptions, address: &Address) -> Result<Endpoint, Trouble> {
+pub(crate) async fn locate(
+    options: &RedisOptions,
+    tls: Option<&TlsConnector>,
+    address: &Address,
+) -> Result<Endpoint, Trouble> {
     match address {
         Address::Server(endpoint) => Ok(endpoint.clone()),
-        Address::Sentinel { sentinels, group } => resolve(options, sentinels, group).await,
+        Address::Sentinel { sentinels, group } => {
+            let asker = Asker {
+                options,
+                tls,
+                sentinels,
+            };
+            asker.resolve(group).await
+        }
+        Address::Cluster { .. } => Err(Trouble::nonsense("a Cluster is no single server")),
     }
 }
 
-async fn resolve(
-    options: &RedisOptions,
-    sentinels: &Sentinels,
-    group: &str,
-) -> Result<Endpoint, Trouble> {
-    let count = u32::try_from(sentinels.hosts.len()).unwrap_or(u32::MAX);
-    let share = options.timeout / count.max(1);
-    let mut troubles = Vec::new();
-    for host in &sentinels.hosts {
-        let ask = async {
-            let master = ask(sentinels, host, group).await?;
-            verify(options, &master).await?;
-            Ok(master)
-        };
-        match within(share, ask).await {
-            Ok(master) => return Ok(master),
-            Err(trouble) => troubles.push((host, trouble)),
+/// Who asks which sentinels. They speak TLS if the servers do.
+struct Asker<'a> {
+    options: &'a RedisOptions,
+    tls: Option<&'a TlsConnector>,
+    sentinels: &'a Sentinels,
+}
+
+impl Asker<'_> {
+    async fn resolve(&self, group: &str) -> Result<Endpoint, Trouble> {
+        let hosts = &self.sentinels.hosts;
+        let count = u32::try_from(hosts.len()).unwrap_or(u32::MAX);
+        let share = self.options.timeout / count.max(1);
+        let mut troubles = Vec::new();
+        for host in hosts {
+            let ask = async {
+                let master = self.ask(host, group).await?;
+                self.verify(&master).await?;
+                Ok(master)
+            };
+            match within(share, ask).await {
+                Ok(master) => return Ok(master),
+                Err(trouble) => troubles.push((host, trouble)),
+            }
+        }
+        Err(summary(troubles))
+    }
+
+    /// What this sentinel says.
+    async fn ask(&self, host: &Endpoint, group: &str) -> Result<Endpoint, Trouble> {
+        let sentinels = self.sentinels;
+        let login = (sentinels.user.as_deref(), sentinels.password.as_deref());
+        let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", group];
+        let said = visit(host, self.tls, login, self.options.timeout, &question).await;
+        match redis::from_redis_value::<Option<(String, u16)>>(said.map_err(of_sentinel)?) {
+            Ok(Some((host, port))) => Ok(Endpoint::Tcp { host, port }),
+            Ok(None) => Err(Trouble::new(
+                Kind::Other,
+                format!("it watches no master named {group}"),
+                "name a group that SENTINEL MASTERS lists, as in redis+sentinel://s1,s2,s3/GROUP",
+            )),
+            Err(_) => Err(Trouble::nonsense("it names no master that makes sense")),
         }
     }
-    Err(summary(troubles))
-}
 
-/// What this sentinel says.
-async fn ask(sentinels: &Sentinels, host: &Endpoint, group: &str) -> Result<Endpoint, Trouble> {
-    let login = login(sentinels.user.as_deref(), sentinels.password.as_deref());
-    let mut connection = connect(host, login)
-        .await
-        .map_err(|error| refused(&error))?;
-    let mut command = cmd("SENTINEL");
-    command.arg("GET-MASTER-ADDR-BY-NAME").arg(group);
-    let answer = command.query_async::<Option<(String, u16)>>(&mut connection);
-    match answer.await.map_err(|error| refused(&error))? {
-        Some((host, port)) => Ok(Endpoint::Tcp { host, port }),
-        None => Err(Trouble::new(
-            Kind::Other,
-            format!("it watches no master named {group}"),
-            "name a group that SENTINEL MASTERS lists, as in redis+sentinel://s1,s2,s3/GROUP",
-        )),
+    /// Whether the server is a master, as it says itself.
+    async fn verify(&self, master: &Endpoint) -> Result<(), Trouble> {
+        let (login, timeout) = (self.options.login(), self.options.timeout);
+        let said = visit(master, self.tls, login, timeout, &["INFO", "replication"]).await;
+        let said = said.map_err(|mut trouble| {
+            trouble.detail = format!("of the master {master} that it names: {}", trouble.detail);
+            trouble
+        })?;
+        match is_master(said) {
+            true => Ok(()),
+            false => Err(Trouble::new(
+                Kind::Other,
+                format!("it names {master}, which is no master"),
+                "wait until the failover is over; see what SENTINEL MASTERS says on each sentinel",
+            )),
+        }
     }
 }
 
-/// Whether the server is a master, as it says itself.
-async fn verify(options: &RedisOptions, master: &Endpoint) -> Result<(), Trouble> {
-    let of = |error: RedisError| {
-        let mut trouble = Trouble::of(&error);
-        trouble.detail = format!("of the master {master} that it names: {}", trouble.detail);
-        trouble
-    };
-    let login = login(options.user.as_deref(), options.password.as_deref());
-    let mut connection = connect(master, login).await.map_err(of)?;
-    let mut info = cmd("INFO");
-    let said: String = info
-        .arg("replication")
-        .query_async(&mut connection)
-        .await
-        .map_err(of)?;
-    match said.lines().any(|line| line.trim_end() == "role:master") {
-        true => Ok(()),
-        false => Err(Trouble::new(
-            Kind::Other,
-            format!("it names {master}, which is no master"),
-            "wait until the failover is over; see what SENTINEL MASTERS says on each sentinel",
-        )),
-    }
-}
-
-fn login(user: Option<&str>, password: Option<&str>) -> RedisConnectionInfo {
-    let mut login = RedisConnectionInfo::default();
-    if let Some(user) = user {
-        login = login.set_username(user);
-    }
-    if let Some(password) = password {
-        login = login.set_password(password);
-    }
-    login
-}
-
-async fn connect(
-    at: &Endpoint,
-    login: RedisConnectionInfo,
-) -> Result<MultiplexedConnection, RedisError> {
-    let address = match at.clone() {
-        Endpoint::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
-        Endpoint::Unix(path) => ConnectionAddr::Unix(path),
-    };
-    let info = address.into_connection_info()?.set_redis_settings(login);
-    // The caller's own timeout is over all of it.
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(None)
-        .set_response_timeout(None);
-    Client::open(info)?
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
+fn is_master(info: Value) -> bool {
+    let info = redis::from_redis_value::<String>(info).unwrap_or_default();
+    info.lines().any(|line| line.trim_end() == "role:master")
 }
 
 /// What a sentinel's refusal means: its users are not those of the servers.
-fn refused(error: &RedisError) -> Trouble {
-    let mut trouble = Trouble::of(error);
-    let login = matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
-    if login || error.kind() == redis::ErrorKind::AuthenticationFailed {
+fn of_sentinel(mut trouble: Trouble) -> Trouble {
+    if trouble.kind == Kind::Denied {
         trouble.remedy = "give the sentinels' own sentinel_user= and sentinel_password= in the URL, \
              of a user that may run SENTINEL GET-MASTER-ADDR-BY-NAME";
     }

@@ -1,4 +1,4 @@
-//! Keeping one node's connection alive.
+//! Keeping one server's connection alive.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -15,12 +15,17 @@ use crate::hub::Hub;
 use crate::join;
 use crate::node::Node;
 use crate::scripts::Packed;
+use crate::sentinel;
+
+/// One attempt to connect, up to whatever follows at once.
+pub(crate) type Attempt = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Connects, and connects again, for as long as the engine is open.
-pub(crate) async fn supervise(hub: Rc<Hub>, node: Rc<Node>) {
+pub(crate) async fn supervise(node: Rc<Node>, connect: impl Fn() -> Attempt) {
+    let pulse = node.pulse();
     let mut attempt: Attempt = Box::pin(pending());
     loop {
-        let care = node.health.borrow_mut().on_tick(clock::now());
+        let care = pulse.health.borrow_mut().on_tick(clock::now());
         match care {
             Care::None => {}
             Care::Probe => node.send(Packed::of(&["PING"]), |_, _| ()),
@@ -29,40 +34,51 @@ pub(crate) async fn supervise(hub: Rc<Hub>, node: Rc<Node>) {
                     tracing::warn!(node = %node.name, "a Redis server has stopped answering; connecting anew");
                     node.give_up(Trouble::timeout());
                 }
-                attempt = Box::pin(connect_once(Rc::clone(&hub), Rc::clone(&node)));
+                attempt = connect();
             }
         }
-        let wake_at = node.health.borrow().wake_at();
-        node.idle.set(wake_at.is_none());
+        let wake_at = pulse.health.borrow().wake_at();
+        pulse.idle.set(wake_at.is_none());
         select! {
             () = clock::sleep_until(wake_at) => {}
-            () = node.poked.notified() => {}
+            () = pulse.poked.notified() => {}
             () = &mut attempt => attempt = Box::pin(pending()),
         }
-        node.idle.set(false);
+        pulse.idle.set(false);
     }
 }
 
-type Attempt = Pin<Box<dyn Future<Output = ()>>>;
-
-async fn connect_once(hub: Rc<Hub>, node: Rc<Node>) {
+/// Connects a node of a set, and brings it to vote.
+pub(crate) async fn connect_node(hub: Rc<Hub>, node: Rc<Node>) {
     let generation = node.next_generation();
     let pushes = hub.pushes.clone();
     let id = node.id;
     let pushed = move |info| {
         let _ = pushes.send((id, info));
     };
-    match connect(&hub.options, hub.tls.as_ref(), node.id).await {
-        Ok((wired, run_id)) => {
-            node.install(wired, run_id, generation, pushed);
+    let address = &hub.options.addresses[id.index()];
+    let connected = async {
+        let endpoint = sentinel::locate(&hub.options, hub.tls.as_ref(), address).await?;
+        connect(&hub.options, hub.tls.as_ref(), &endpoint).await
+    };
+    match connected.await {
+        Ok(wired) => {
+            let channel = hub.waiters.channel().to_owned();
+            node.install(wired, generation, channel, pushed);
             hub.waiters.on_lost(node.id);
-            node.subscribe(hub.waiters.channel());
+            node.subscribe();
             spawn_local(join::keep_joined(hub, node, generation));
         }
-        Err(trouble) => {
-            tracing::debug!(node = %node.name, why = %trouble.detail, "no connection to a Redis server");
-            node.health.borrow_mut().on_disconnected(clock::now());
-            node.give_up(trouble);
-        }
+        Err(trouble) => failed(&node, trouble),
     }
+}
+
+/// No connection could be made.
+pub(crate) fn failed(node: &Node, trouble: Trouble) {
+    tracing::debug!(node = %node.name, why = %trouble.detail, "no connection to a Redis server");
+    node.pulse()
+        .health
+        .borrow_mut()
+        .on_disconnected(clock::now());
+    node.give_up(trouble);
 }

@@ -13,13 +13,14 @@ use tokio::task::{LocalSet, spawn_local};
 
 use crate::RedisOptions;
 use crate::clock;
+use crate::cluster::Cluster;
 use crate::engine::Request;
 use crate::fail::ENGINE;
 use crate::grant;
 use crate::hub::Hub;
 use crate::node::{Node, Standing};
 use crate::scripts::decode_push;
-use crate::supervise::supervise;
+use crate::supervise::{Attempt, connect_node, supervise};
 use crate::waiters;
 
 /// How often what nobody uses any more is forgotten.
@@ -70,26 +71,53 @@ fn run(
         }
     };
     tasks.block_on(runtime, async {
-        for node in &hub.nodes {
-            spawn_local(supervise(Rc::clone(&hub), Rc::clone(node)));
+        let cluster = match hub.options.is_cluster() {
+            true => Some(Cluster::start(Rc::clone(&hub))),
+            false => None,
+        };
+        if cluster.is_none() {
+            supervise_all(&hub);
         }
-        spawn_local(listen(Rc::clone(&hub), pushed));
-        spawn_local(sweep(Rc::clone(&hub)));
-        let opened = opened(&hub).await;
+        spawn_local(listen(Rc::clone(&hub), cluster.clone(), pushed));
+        spawn_local(sweep(Rc::clone(&hub), cluster.clone()));
+        let opened = match &cluster {
+            None => opened(&hub).await,
+            Some(cluster) => {
+                let limit = clock::now().saturating_add(hub.options.timeout + ALLOWANCE);
+                cluster.opened(limit).await
+            }
+        };
         let is_open = opened.is_ok();
         ready(opened);
         if is_open {
-            serve(&hub, asked).await;
+            serve(&hub, cluster, asked).await;
         }
     });
 }
 
+/// Keeps the servers of a set connected.
+fn supervise_all(hub: &Rc<Hub>) {
+    for node in &hub.nodes {
+        let (to, own) = (Rc::clone(hub), Rc::clone(node));
+        let connect =
+            move || -> Attempt { Box::pin(connect_node(Rc::clone(&to), Rc::clone(&own))) };
+        spawn_local(supervise(Rc::clone(node), connect));
+    }
+}
+
 /// Serves requests until the engine is dropped, and then finishes what it can.
-async fn serve(hub: &Rc<Hub>, mut asked: mpsc::UnboundedReceiver<Request>) {
+async fn serve(
+    hub: &Rc<Hub>,
+    cluster: Option<Rc<Cluster>>,
+    mut asked: mpsc::UnboundedReceiver<Request>,
+) {
     while let Some(request) = asked.recv().await {
         // Tasks are polled in the order they are spawned, so the requests of one
         // nonce take their turns in the order of the calls.
-        spawn_local(request.serve(Rc::clone(hub)));
+        match &cluster {
+            None => spawn_local(request.serve(Rc::clone(hub))),
+            Some(cluster) => spawn_local(request.serve_in(Rc::clone(cluster))),
+        };
     }
     // Clean-ups and releases under way hold on to their grants.
     let limit = clock::now().saturating_add(hub.options.timeout);
@@ -136,9 +164,16 @@ async fn opened(hub: &Hub) -> Result<(), Error> {
     }
 }
 
-async fn listen(hub: Rc<Hub>, mut pushed: mpsc::UnboundedReceiver<crate::hub::Push>) {
+async fn listen(
+    hub: Rc<Hub>,
+    cluster: Option<Rc<Cluster>>,
+    mut pushed: mpsc::UnboundedReceiver<crate::hub::Push>,
+) {
     while let Some((node, push)) = pushed.recv().await {
-        if let (PushKind::Message, [_, Value::BulkString(what), ..]) = (push.kind, &push.data[..])
+        if let Some(cluster) = &cluster {
+            cluster.told(&push);
+        } else if let (PushKind::Message, [_, Value::BulkString(what), ..]) =
+            (push.kind, &push.data[..])
             && let Some((nonce, push)) = decode_push(what)
         {
             waiters::told(&hub, node, nonce, push);
@@ -146,9 +181,12 @@ async fn listen(hub: Rc<Hub>, mut pushed: mpsc::UnboundedReceiver<crate::hub::Pu
     }
 }
 
-async fn sweep(hub: Rc<Hub>) {
+async fn sweep(hub: Rc<Hub>, cluster: Option<Rc<Cluster>>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         grant::sweep(&hub);
+        if let Some(cluster) = &cluster {
+            cluster.sweep();
+        }
     }
 }

@@ -8,19 +8,19 @@ use leasehold_core::{
     BreakRequest, BreakStatus, Broken, Error, HeldBy, Nonce, Operation, StoreTime, Token,
 };
 
+use crate::bond::Live;
 use crate::clock;
 use crate::fail::ENGINE;
 use crate::hub::Hub;
 use crate::look::{Looked, agreed, ask, look, rank};
-use crate::node::Live;
-use crate::scripts::{BreakReply, HeldKey, Keys, decode_break};
+use crate::scripts::{BreakReply, HeldKey, decode_break};
 
 /// Ends every lease of a lock.
 ///
 /// What was seen is broken, on each node by its nonce; if the lock changes hands
 /// meanwhile, it is looked at again.
 pub(crate) async fn break_lock(hub: &Rc<Hub>, request: BreakRequest) -> Result<Broken, Error> {
-    let keys = Keys::of(&request.name, &hub.options.prefix)?;
+    let keys = hub.keys(&request.name)?;
     let limit = clock::now().saturating_add(hub.options.timeout);
     let mut ended: Vec<HeldBy> = Vec::new();
     let mut tried = false;

@@ -55,6 +55,17 @@ impl Waiters {
         &self.channel
     }
 
+    /// The lock that this waiter waits for.
+    pub(crate) fn name_of(&self, nonce: Nonce) -> Option<LockName> {
+        let waiters = self.waiters.borrow();
+        waiters.get(&nonce).map(|waiter| waiter.name.clone())
+    }
+
+    /// Wakes a waiter.
+    pub(crate) fn wake(&self, nonce: Nonce) {
+        self.board.hint(nonce);
+    }
+
     /// Starts to listen for a waiter. Called before the servers are asked. A waiter
     /// that is known already keeps what it has heard.
     pub(crate) fn expect(&self, name: &LockName, nonce: Nonce, terms: HandoverTerms) {

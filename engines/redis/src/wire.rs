@@ -126,7 +126,7 @@ impl Wire {
         Ok(Self {
             hub: Rc::clone(hub),
             grant: Rc::clone(grant),
-            keys: Rc::new(Keys::of(name, &hub.options.prefix)?),
+            keys: Rc::new(hub.keys(name)?),
             name: name.clone(),
             nonce,
             owner,
@@ -287,14 +287,17 @@ fn with_script(
     nonce: Nonce,
     command: Command,
 ) -> Option<Packed> {
-    let run = hub.node(node).live()?.run;
+    let live = hub.node(node).live()?;
     let scripts = &hub.scripts;
     let (code, call) = match command {
         Command::Extend { slot, hold } => {
             let call = scripts.extend(keys, nonce, slot, hold);
             (scripts.extend_code(), call)
         }
-        Command::Release => (scripts.release_code(), scripts.release(keys, &run, nonce)),
+        Command::Release => (
+            scripts.release_code(),
+            scripts.release(keys, &live.run, nonce),
+        ),
         _ => return None,
     };
     let mut commands = Packed::of(&["SCRIPT", "LOAD", code]);

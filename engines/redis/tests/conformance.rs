@@ -1,20 +1,19 @@
 //! The Redis engine keeps the contract: on one, three and five servers, on three
 //! that keep their data over a restart, over TLS as a user with no more rights than
-//! the documentation asks for, and on a master that Sentinel names.
+//! the documentation asks for, on a master that Sentinel names, and
+//! on a Redis Cluster.
 
 #![allow(unused_crate_dependencies)]
 
 mod support;
 
 use std::env;
-use std::fs;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use leasehold_conformance::{Extras, Fixture, Outcome, Store, Suite};
 use leasehold_core::{Engine, Error};
 use libtest_mimic::{Arguments, Completion, Trial};
-use support::{Deployment, Server, Watched, tls, try_open};
+use support::{Cluster, Deployment, Server, Watched, documented_user, tls, try_open};
 
 /// How many cases run at once. Most of their time is spent waiting.
 const THREADS: usize = 8;
@@ -24,13 +23,14 @@ const AGENT: &str = "LEASEHOLD_CONFORMANCE_ADDRESS";
 /// As long as the longest lease of the suite: two minutes and a grace.
 const KEYS: &str = "max_ttl=150s&fresh=yes";
 
-const FIXTURES: [(&str, Redis); 6] = [
+const FIXTURES: [(&str, Redis); 7] = [
     ("one", Redis::Plain(1)),
     ("three", Redis::Plain(3)),
     ("five", Redis::Plain(5)),
     ("three_durable", Redis::Durable(3)),
     ("tls_acl", Redis::TlsAcl),
     ("sentinel", Redis::Sentinel),
+    ("cluster", Redis::Cluster),
 ];
 
 fn main() {
@@ -74,6 +74,8 @@ enum Redis {
     TlsAcl,
     /// The one that three sentinels name.
     Sentinel,
+    /// Three masters of a Redis Cluster.
+    Cluster,
 }
 
 impl Fixture for Redis {
@@ -91,6 +93,7 @@ impl Fixture for Redis {
             }
             Self::TlsAcl => tls_acl(),
             Self::Sentinel => sentinel(),
+            Self::Cluster => cluster(),
         };
         Ok(Box::new(store))
     }
@@ -101,7 +104,7 @@ impl Fixture for Redis {
 }
 
 fn tls_acl() -> Servers {
-    let user = documented_user();
+    let user = documented_user("");
     let (server, host) = tls::server("yes", &[&user]);
     let ca = tls::file("ca.pem");
     let (cert, key) = (tls::file("client.pem"), tls::file("client.key"));
@@ -115,14 +118,14 @@ fn tls_acl() -> Servers {
     }
 }
 
-/// The user that the documentation tells operators to make, word for word.
-fn documented_user() -> String {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/engines/redis.md");
-    let page = fs::read_to_string(page).expect("the documentation can be read");
-    let line = page
-        .lines()
-        .find(|line| line.starts_with("user locks on >password ~app:* "));
-    line.expect("the documentation shows a user").to_owned()
+fn cluster() -> Servers {
+    let cluster = Cluster::start();
+    Servers {
+        url: cluster.url(KEYS),
+        servers: Mutex::new(cluster.servers),
+        sentinels: Vec::new(),
+        durable: false,
+    }
 }
 
 fn sentinel() -> Servers {

@@ -7,7 +7,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Client, Server, Traffic, Watched, error_of, role, until};
+use support::{Client, Server, Traffic, Watched, error_of, role, tls, until};
 
 const KEYS: &str = "max_ttl=1s&timeout=500ms";
 const TTL: Duration = Duration::from_millis(900);
@@ -84,6 +84,35 @@ fn a_master_stands_still_and_comes_back_after_the_failover() {
     until("the old master follows", || role(&group.master) == "slave");
     traffic.goes_on();
     traffic.end();
+}
+
+/// Everything over TLS, with certificates on both sides: the sentinels, the masters,
+/// and what they say to each other.
+#[test]
+fn over_tls_with_a_failover() {
+    let mut watched = Watched::with_tls();
+    watched.await_readiness();
+    let (ca, cert) = (tls::file("ca.pem"), tls::file("client.pem"));
+    let keys = format!("{KEYS}&ca={ca}&cert={cert}&key={}", tls::file("client.key"));
+    let url = watched.url(&keys);
+    let client = Client::open(&format!("{url}&fresh=yes"));
+    let before = client.take("a", TTL);
+    client.give_back(&before).expect("the master is there");
+    watched.groups[0].master.kill();
+    watched.await_master(0, watched.groups[0].replica());
+    until(
+        "the lock can be had on the new master",
+        || matches!(client.try_take("a", TTL), Ok(Some(lease)) if lease.token > before.token),
+    );
+    assert!(watched.groups[0].replica().has("leasehold:node"));
+    // Neither by a sentinel without a certificate, nor by one nobody vouches for.
+    for wrong in [
+        watched.url(&format!("{KEYS}&ca={ca}")),
+        url.replace("/ca.pem", "/other-ca.pem"),
+    ] {
+        let text = error_of(&wrong, "a", TTL).to_string();
+        assert!(text.contains("sentinel 127.0.0.1:"), "{text}");
+    }
 }
 
 /// The other two groups decide meanwhile.

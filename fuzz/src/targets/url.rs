@@ -73,6 +73,9 @@ impl Target for Url {
             "rediss://",
             "redis+unix:",
             "redis+sentinel://",
+            "rediss+sentinel://",
+            "redis+cluster://",
+            "rediss+cluster://",
             "local:",
             "memory:",
             "s3://",
@@ -109,6 +112,7 @@ impl Target for Url {
             b"rediss://",
             b"redis+unix:",
             b"redis+sentinel://",
+            b"redis+cluster://",
             b"local:",
             b"memory:",
             b"al:s3cr3t@",
@@ -175,7 +179,7 @@ fn has_password(url: &str) -> bool {
     };
     let keys: &[&str] = match scheme {
         "redis+unix" => &["password"],
-        "redis+sentinel" => &["sentinel_password"],
+        "redis+sentinel" | "rediss+sentinel" => &["sentinel_password"],
         _ => &[],
     };
     let in_query = || {
@@ -185,8 +189,8 @@ fn has_password(url: &str) -> bool {
         })
     };
     match scheme {
-        "redis" | "rediss" => in_body(),
-        "redis+sentinel" => in_body() || in_query(),
+        "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => in_body(),
+        "redis+sentinel" | "rediss+sentinel" => in_body() || in_query(),
         _ => in_query(),
     }
 }

@@ -3,23 +3,27 @@
 //! # Layout
 //!
 //! * `probe.rs`, `rights.rs`: asking the servers. `facts.rs`: what they said.
+//! * `cluster.rs`: the same of a Redis Cluster.
 //! * `judge/`: what that means. No server is asked there.
 
+mod cluster;
 mod facts;
 mod judge;
 mod probe;
 mod rights;
 
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Duration;
 
 use leasehold_core::{EngineUrl, Error, Finding, Nonce, Severity};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, LocalSet};
 
 use crate::RedisOptions;
 use crate::fail::ENGINE;
+use crate::scripts::NODE;
 use facts::NodeFacts;
+use probe::{Keys, Place};
 
 /// Looks at the servers that a URL names, for clients whose leases have this TTL.
 ///
@@ -37,9 +41,7 @@ use facts::NodeFacts;
 pub async fn diagnose(url: EngineUrl, ttl: Duration) -> Result<Vec<Finding>, Error> {
     let options = RedisOptions::parse(url)?;
     let refused = options.clone().check().err();
-    let options = Arc::new(options);
-    let nodes = gather(Arc::clone(&options)).await?;
-    let mut findings = judge::judge(&options, ttl, &nodes);
+    let mut findings = gather(options, ttl).await?;
     if let Some(error) = refused {
         let finding = Finding::new(Severity::Error, "url", Finding::SET, error.to_string());
         findings.insert(
@@ -50,8 +52,8 @@ pub async fn diagnose(url: EngineUrl, ttl: Duration) -> Result<Vec<Finding>, Err
     Ok(findings)
 }
 
-/// Asks all servers, on a thread of its own.
-async fn gather(options: Arc<RedisOptions>) -> Result<Vec<NodeFacts>, Error> {
+/// Asks all servers, on a thread of its own, and judges what they say.
+async fn gather(options: RedisOptions, ttl: Duration) -> Result<Vec<Finding>, Error> {
     let failed = |what: std::io::Error| {
         Error::unavailable(
             ENGINE,
@@ -70,8 +72,16 @@ async fn gather(options: Arc<RedisOptions>) -> Result<Vec<NodeFacts>, Error> {
     std::thread::Builder::new()
         .name("leasehold-doctor".to_owned())
         .spawn(move || {
-            let nodes = runtime.block_on(probe_all(options, tag));
-            let _ = tell.send(nodes);
+            let findings = async {
+                let options = Rc::new(options);
+                if options.is_cluster() {
+                    return cluster::diagnose(options, ttl, tag).await;
+                }
+                let nodes = probe_all(Rc::clone(&options), tag).await;
+                judge::judge(&options, ttl, &nodes)
+            };
+            let findings = LocalSet::new().block_on(&runtime, findings);
+            let _ = tell.send(findings);
         })
         .map_err(failed)?;
     told.await.map_err(|_| {
@@ -83,11 +93,21 @@ async fn gather(options: Arc<RedisOptions>) -> Result<Vec<NodeFacts>, Error> {
     })
 }
 
-async fn probe_all(options: Arc<RedisOptions>, tag: String) -> Vec<NodeFacts> {
+async fn probe_all(options: Rc<RedisOptions>, tag: String) -> Vec<NodeFacts> {
     let mut probes = JoinSet::new();
     for (place, address) in options.addresses.iter().cloned().enumerate() {
-        let (options, tag) = (Arc::clone(&options), format!("{tag}{place}"));
-        probes.spawn(async move { (place, probe::probe(&options, &address, &tag).await) });
+        let options = Rc::clone(&options);
+        let keys = Keys {
+            tag: format!("{tag}{place}"),
+            record: NODE.to_owned(),
+        };
+        probes.spawn_local(async move {
+            let at = Place {
+                address: &address,
+                keys: &keys,
+            };
+            (place, probe::probe(&options, at).await)
+        });
     }
     let mut nodes = probes.join_all().await;
     nodes.sort_by_key(|(place, _)| *place);

@@ -11,14 +11,14 @@ use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, FromRedisValue,
     IntoConnectionInfo, RedisConnectionInfo, RedisError, TlsCertificates, Value, cmd,
 };
+use tokio_rustls::TlsConnector;
 
 use super::facts::{Clock, Facts, Info, Keeping, NodeFacts, Record};
 use super::rights;
 use crate::RedisOptions;
 use crate::address::{Address, Endpoint};
 use crate::config::Tls;
-use crate::fail::Trouble;
-use crate::scripts::NODE;
+use crate::fail::{Kind, Trouble};
 use crate::scripts::info::decode_info;
 use crate::sentinel;
 
@@ -28,18 +28,43 @@ const SAMPLES: usize = 5;
 /// one that wiped the statistics.
 const COUNTS_CONFIG_GET: (u32, u32) = (7, 0);
 
+/// What is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) address: &'a Address,
+    pub(super) keys: &'a Keys,
+}
+
+/// Keys that may be touched there.
+pub(super) struct Keys {
+    /// What makes keys ours alone.
+    pub(super) tag: String,
+    /// The node's own record.
+    pub(super) record: String,
+}
+
 /// Looks at one server. Takes a few of the node's timeouts at most, and leaves
 /// nothing behind.
-pub(super) async fn probe(options: &RedisOptions, address: &Address, tag: &str) -> NodeFacts {
+pub(super) async fn probe(options: &RedisOptions, place: Place<'_>) -> NodeFacts {
     NodeFacts {
-        name: address.to_string(),
-        found: look(options, address, tag).await,
+        name: place.address.to_string(),
+        found: look(options, place).await,
     }
 }
 
-async fn look(options: &RedisOptions, address: &Address, tag: &str) -> Result<Facts, Trouble> {
+/// A connection to one server.
+pub(super) async fn link(
+    options: &RedisOptions,
+    endpoint: Endpoint,
+) -> Result<MultiplexedConnection, Trouble> {
+    connect(&client(options, endpoint)?, options.timeout).await
+}
+
+async fn look(options: &RedisOptions, place: Place<'_>) -> Result<Facts, Trouble> {
+    let Place { address, keys } = place;
     let timeout = options.timeout;
-    let endpoint = sentinel::locate(options, address).await?;
+    let tls = connector(options)?;
+    let endpoint = sentinel::locate(options, tls.as_ref(), address).await?;
     let client = client(options, endpoint)?;
     let link = &mut connect(&client, timeout).await?;
     let first = read_clock(link, timeout).await?;
@@ -49,8 +74,8 @@ async fn look(options: &RedisOptions, address: &Address, tag: &str) -> Result<Fa
     }
     let info = read_info(link, timeout).await?;
     let keeping = read_keeping(link, info.as_ref(), timeout).await?;
-    let record = read_record(link, timeout).await?;
-    let rights = rights::attempts(link, &client, &options.prefix, tag, timeout).await?;
+    let record = read_record(link, &keys.record, timeout).await?;
+    let rights = rights::attempts(link, &client, &options.prefix, keys, timeout).await?;
     let last = read_clock(link, timeout).await?;
     samples.sort_by_key(Sample::round_trip);
     Ok(Facts {
@@ -60,6 +85,18 @@ async fn look(options: &RedisOptions, address: &Address, tag: &str) -> Result<Fa
         keeping,
         record,
         rights,
+    })
+}
+
+/// How to talk TLS, if the servers do.
+pub(super) fn connector(options: &RedisOptions) -> Result<Option<TlsConnector>, Trouble> {
+    let connector = options.tls.as_ref().map(crate::tls::connector).transpose();
+    connector.map_err(|error| {
+        Trouble::new(
+            Kind::Other,
+            error.to_string(),
+            "name readable files in PEM format with ca=, cert= and key=",
+        )
     })
 }
 
@@ -99,7 +136,7 @@ fn certificates(tls: &Tls) -> Result<TlsCertificates, Trouble> {
     let file = |path: &Path| {
         fs::read(path).map_err(|error| {
             Trouble::new(
-                crate::fail::Kind::Other,
+                Kind::Other,
                 format!("{} cannot be read: {error}", path.display()),
                 "name a readable file in PEM format with ca=, cert= and key=",
             )
@@ -233,10 +270,11 @@ async fn read_keeping(
 /// All of it, or what a user with few rights may see.
 async fn read_record(
     link: &mut MultiplexedConnection,
+    key: &str,
     timeout: Duration,
 ) -> Result<Result<Record, Trouble>, Trouble> {
     type Fields = BTreeMap<String, String>;
-    let all = ask::<Fields>(link, cmd("HGETALL").arg(NODE), timeout).await?;
+    let all = ask::<Fields>(link, cmd("HGETALL").arg(key), timeout).await?;
     let fields = match all {
         Ok(fields) => Ok(fields),
         Err(_) => {
@@ -249,7 +287,7 @@ async fn read_record(
                 "noticed_run",
                 "noticed_at",
             ];
-            let some = cmd("HMGET").arg(NODE).arg(&KNOWN).clone();
+            let some = cmd("HMGET").arg(key).arg(&KNOWN).clone();
             let some = ask::<Vec<Option<String>>>(link, &some, timeout).await?;
             some.map(|values| {
                 let keys = KNOWN.iter().map(|key| (*key).to_owned());

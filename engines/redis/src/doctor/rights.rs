@@ -11,9 +11,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::facts::{Refusal, Rights};
-use super::probe::ask;
+use super::probe::{Keys, ask};
 use crate::fail::Trouble;
-use crate::scripts::NODE;
 
 /// A command, and words that try it without changing anything that matters.
 struct Attempt {
@@ -64,7 +63,7 @@ const fn attempt(command: &'static str, words: &'static [&'static str]) -> Attem
     Attempt { command, words }
 }
 
-/// Tries everything. `tag` makes the keys ours alone.
+/// Tries everything, on these keys.
 ///
 /// # Errors
 ///
@@ -74,12 +73,13 @@ pub(super) async fn attempts(
     connection: &mut MultiplexedConnection,
     client: &Client,
     prefix: &str,
-    tag: &str,
+    keys: &Keys,
     timeout: Duration,
 ) -> Result<Rights, Trouble> {
     let mut rights = Rights::default();
+    let tag = &keys.tag;
     for attempt in &ATTEMPTS {
-        let answer = ask::<Value>(connection, &attempt.with(tag), timeout).await?;
+        let answer = ask::<Value>(connection, &attempt.with(keys), timeout).await?;
         rights.note(attempt.command, answer.err());
     }
     if rights.read_only.is_none() && !rights.lacks("SET") {
@@ -123,13 +123,14 @@ async fn subscribe(client: &Client, channel: &str) -> Result<(), RedisError> {
 }
 
 impl Attempt {
-    fn with(&self, tag: &str) -> Cmd {
+    fn with(&self, keys: &Keys) -> Cmd {
+        let tag = &keys.tag;
         let mut cmd = Cmd::new();
         for word in self.words {
             match *word {
                 "S" => cmd.arg(format!("leasehold:doctor:{tag}:text")),
                 "H" => cmd.arg(format!("leasehold:doctor:{tag}:hash")),
-                "R" => cmd.arg(NODE),
+                "R" => cmd.arg(&keys.record),
                 "C" => cmd.arg(channel(tag)),
                 word => cmd.arg(word),
             };
@@ -208,6 +209,10 @@ mod tests {
 
     #[test]
     fn only_keys_of_our_own_are_written() {
+        let keys = Keys {
+            tag: "t".to_owned(),
+            record: "leasehold:node".to_owned(),
+        };
         for attempt in &ATTEMPTS {
             let writes = ["SET", "PEXPIRE", "HSET", "HDEL", "DEL"].contains(&attempt.command);
             assert!(
@@ -215,7 +220,7 @@ mod tests {
                 "{}",
                 attempt.command
             );
-            let packed = attempt.with("t").get_packed_command();
+            let packed = attempt.with(&keys).get_packed_command();
             let packed = String::from_utf8_lossy(&packed).into_owned();
             let ours = !writes || packed.contains("leasehold:doctor:t:");
             assert!(ours, "{packed}");

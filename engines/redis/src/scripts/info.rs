@@ -32,6 +32,8 @@ pub(crate) struct ServerInfo {
     pub(crate) uptime: Duration,
     /// It may have lost keys since its start without a restart.
     pub(crate) disturbed: bool,
+    /// It may have lost some keys and kept others.
+    pub(crate) evicted: bool,
 }
 
 /// The answer to `INFO all`.
@@ -63,6 +65,7 @@ impl ServerInfo {
         let mut is_replica = None;
         let mut evicted = None;
         let mut disturbed = false;
+        let mut debugged = false;
         for line in said.lines() {
             let Some((key, value)) = line.split_once(':') else {
                 continue;
@@ -76,7 +79,9 @@ impl ServerInfo {
                 _ => {
                     let name = key.strip_prefix("cmdstat_");
                     let listed = name.is_some_and(|name| DISTURBING.contains(&name));
-                    disturbed |= listed && !value.starts_with("calls=0,");
+                    let called = listed && !value.starts_with("calls=0,");
+                    disturbed |= called;
+                    debugged |= called && name == Some("debug");
                 }
             }
         }
@@ -84,6 +89,7 @@ impl ServerInfo {
             run_id: run_id(said)?,
             uptime: Duration::from_secs(uptime?),
             disturbed: disturbed || is_replica? || evicted? > 0,
+            evicted: debugged || evicted? > 0,
         })
     }
 }
@@ -121,7 +127,9 @@ mod tests {
             "second_repl_offset:17",
             "role:slave",
         ] {
-            assert!(read(more).unwrap().disturbed, "{more}");
+            let info = read(more).unwrap();
+            assert!(info.disturbed, "{more}");
+            assert_eq!(info.evicted, more.starts_with("evicted"), "{more}");
         }
     }
 

@@ -10,7 +10,6 @@ use leasehold_core::quorum::{Inspection, JoinCommand, JoinReply, Recalled, RunId
 use redis::{Script, Value};
 
 use super::info::decode_info;
-use super::keys::NODE;
 use super::reply::{array, micros, millis, parsed, text, token};
 use super::{Arg, BadReply, Packed, RunText, whole_millis};
 
@@ -23,6 +22,7 @@ pub(super) struct JoinScripts {
     raise: Source,
     install: Source,
     adopt: Source,
+    witness: Source,
 }
 
 /// A script that is sent along.
@@ -50,11 +50,12 @@ impl JoinScripts {
             raise: whole(include_str!("raise.lua")),
             install: whole(include_str!("install.lua")),
             adopt: whole(include_str!("adopt.lua")),
+            witness: whole(include_str!("witness.lua")),
         }
     }
 
     /// One step, as sent over a connection whose server has this run id.
-    pub(super) fn encode(&self, command: JoinCommand, run_id: &RunText) -> Packed {
+    pub(super) fn encode(&self, command: JoinCommand, run_id: &RunText, record: &str) -> Packed {
         let mut packed = Packed::default();
         let (source, args) = match command {
             JoinCommand::Inspect => (&self.inspect, vec![]),
@@ -84,11 +85,18 @@ impl JoinScripts {
         packed.words(&["SCRIPT", "LOAD", &source.code]);
         let mut words = vec![run_id.into()];
         words.extend(args.iter().map(|arg| Arg::Text(arg)));
-        packed.call(&source.sha, &[Arg::Text(NODE)], &words);
+        packed.call(&source.sha, &[Arg::Text(record)], &words);
         if let JoinCommand::Inspect | JoinCommand::Notice { .. } = command {
             // After the notice, so that no flush falls in between unseen.
             packed.words(&["INFO", "all"]);
         }
+        packed
+    }
+
+    pub(super) fn witness(&self, key: &str, old: &str, new: &str) -> Packed {
+        let mut packed = Packed::of(&["SCRIPT", "LOAD", &self.witness.code]);
+        let args = [Arg::Text(old), Arg::Text(new)];
+        packed.call(&self.witness.sha, &[Arg::Text(key)], &args);
         packed
     }
 }

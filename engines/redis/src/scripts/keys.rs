@@ -1,16 +1,30 @@
 //! The keys of a lock.
 
+use std::borrow::Cow;
+
 use leasehold_core::quorum::counter_of;
 use leasehold_core::{Error, LockName};
 
 use super::Arg;
+use super::slots::{slot_of, tag_in, tag_of};
 
 /// What a node remembers about itself.
 ///
-/// It has no hash tag, and the scripts touch it together with a lock's keys. A
-/// Redis Cluster would need a record in each slot, since a script there may only
-/// touch keys of one.
+/// It has no hash tag, and the scripts touch it together with a lock's keys. So a
+/// Redis Cluster needs a record in each slot, since a script there may only touch
+/// keys of one: [`record_in`].
 pub(crate) const NODE: &str = "leasehold:node";
+
+/// What a slot of a Redis Cluster remembers about itself.
+pub(crate) fn record_in(slot: u16) -> String {
+    format!("{OURS}{{{}}}:node", tag_in(slot))
+}
+
+/// Where the master of a Redis Cluster whose last slot this is remembers since when
+/// it has served its slots.
+pub(crate) fn witness_in(slot: u16) -> String {
+    format!("{OURS}{{{}}}:shard", tag_in(slot))
+}
 
 /// All our keys but the locks' own begin with this.
 const OURS: &str = "leasehold:";
@@ -27,7 +41,9 @@ pub(crate) struct Keys {
     pub(super) line: String,
     /// The last break by hand.
     pub(super) broken: String,
-    /// The field of the node's record with the name's counter.
+    /// The node's record, or that of the lock's slot.
+    record: Cow<'static, str>,
+    /// The field of the record with the name's counter.
     counter: String,
 }
 
@@ -59,8 +75,32 @@ impl Keys {
             lease: ours("lease"),
             line: ours("line"),
             broken: ours("break"),
+            record: Cow::Borrowed(NODE),
             counter: format!("c{}", counter_of(name)),
             lock,
+        })
+    }
+
+    /// The keys of this name in a Redis Cluster, all in the lock's slot. The slot has
+    /// one counter: more would only have to be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] as for [`of`](Self::of), and for a name with a `}` but no
+    /// hash tag.
+    pub(crate) fn in_cluster(name: &LockName, prefix: &str) -> Result<Self, Error> {
+        let keys = Self::of(name, prefix)?;
+        if keys.lock.contains('}') && tag_of(&keys.lock) == keys.lock {
+            return Err(Error::invalid(
+                "lock name",
+                keys.lock,
+                "in a Redis Cluster a name with a `}` needs a hash tag such as {a}, so that its keys are in one slot; choose another name, or a `prefix` with a hash tag in the URL",
+            ));
+        }
+        Ok(Self {
+            record: Cow::Owned(record_in(slot_of(&keys.lock))),
+            counter: "c0".to_owned(),
+            ..keys
         })
     }
 
@@ -96,9 +136,8 @@ impl Keys {
         Arg::Text(&self.line)
     }
 
-    /// The node's record. Of a Redis Cluster it would be one for each slot.
     pub(super) fn record(&self) -> Arg<'_> {
-        Arg::Text(NODE)
+        Arg::Text(&self.record)
     }
 
     pub(super) fn counter(&self) -> Arg<'_> {
@@ -121,17 +160,6 @@ impl Keys {
 mod tests {
     use super::*;
 
-    /// What the Cluster specification says decides the slot.
-    fn tag(key: &str) -> &str {
-        let Some((_, rest)) = key.split_once('{') else {
-            return key;
-        };
-        match rest.split_once('}') {
-            Some((tag, _)) if !tag.is_empty() => tag,
-            _ => key,
-        }
-    }
-
     #[test]
     fn the_locks_own_key_is_the_name() {
         let name = LockName::new("orders/7").unwrap();
@@ -152,7 +180,7 @@ mod tests {
         for name in names {
             let keys = Keys::of(&LockName::new(name).unwrap(), "").unwrap();
             for key in [&keys.lock, &keys.lease, &keys.line, &keys.broken] {
-                assert_eq!(tag(key), tag(&keys.lock), "{key}");
+                assert_eq!(tag_of(key), tag_of(&keys.lock), "{key}");
                 assert!(all.insert(key.clone()), "{key}");
             }
         }
@@ -170,6 +198,27 @@ mod tests {
             assert_eq!(Keys::lock_of(&keys.broken, "app:"), None);
         }
         assert_eq!(Keys::lock_of(NODE, ""), None);
+    }
+
+    #[test]
+    fn a_slot_of_a_cluster_has_a_record_and_a_counter_of_its_own() {
+        for name in ["a", "{a}", "x{a}b", "a{", "a}b{c}"] {
+            let keys = Keys::in_cluster(&LockName::new(name).unwrap(), "").unwrap();
+            let slot = slot_of(&keys.lock);
+            for key in [&keys.lease, &keys.line, &keys.broken, &*keys.record] {
+                assert_eq!(slot_of(key), slot, "{key}");
+            }
+            assert_eq!(slot_of(&witness_in(slot)), slot);
+            assert_eq!(Keys::lock_of(&keys.record, ""), None);
+            assert_eq!(keys.counter, "c0");
+        }
+        for name in ["a}b", "{}a", "a}{"] {
+            let refused = Keys::in_cluster(&LockName::new(name).unwrap(), "");
+            let said = refused.unwrap_err().to_string();
+            assert!(said.contains("hash tag"), "{said}");
+        }
+        let tagged = Keys::in_cluster(&LockName::new("a}b").unwrap(), "{app}:");
+        assert_eq!(slot_of(&tagged.unwrap().record), slot_of("app"));
     }
 
     #[test]

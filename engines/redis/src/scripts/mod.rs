@@ -9,7 +9,8 @@
 //! known of an exclusive holder), the *line* (shared leases, permits, and who waits) and
 //! the last *break*. For itself it has one record, the hash `leasehold:node`: `joined`,
 //! `floor`, `backed`, `max_ttl` (ms), `since` (µs), the counters `c0` to `c16383`, and
-//! while it has forgotten `noticed_run`, `ticket`, `noticed_at` (µs).
+//! while it has forgotten `noticed_run`, `ticket`, `noticed_at` (µs). A Redis Cluster has
+//! such a record in each slot that is used, with one counter, see [`record_in`].
 //!
 //! A script is short where nobody else has or wants the lock. What it needs otherwise
 //! is in `lib.lua`, which is put between its two halves. What several operations ask in
@@ -30,6 +31,7 @@ mod keys;
 mod many;
 mod pack;
 mod reply;
+pub(crate) mod slots;
 mod view;
 mod vote;
 
@@ -46,7 +48,7 @@ pub(crate) use info::run_id;
 pub(crate) use joins::decode_join;
 #[cfg(feature = "fuzzing")]
 pub(crate) use joins::decode_join_any;
-pub(crate) use keys::{Keys, NODE};
+pub(crate) use keys::{Keys, NODE, record_in, witness_in};
 pub(crate) use many::{MOST, Terms, decode_many};
 pub(crate) use pack::{Arg, Packed};
 pub(crate) use reply::BadReply;
@@ -284,10 +286,15 @@ impl Scripts {
         self.unlock.call(&keys.all(), &args)
     }
 
-    /// A step of a join, over a connection whose server has this run id. Needs no
-    /// script there. See [`decode_join`].
-    pub(crate) fn join(&self, command: JoinCommand, run_id: &RunText) -> Packed {
-        self.join.encode(command, run_id)
+    /// A step of a join, over a connection whose server has this run id, with the key
+    /// of the node's record. Needs no script there. See [`decode_join`].
+    pub(crate) fn join(&self, command: JoinCommand, run_id: &RunText, record: &str) -> Packed {
+        self.join.encode(command, run_id, record)
+    }
+
+    /// Writes `new` to the key of a witness if it has `old`. Answers 1, or 0 if not.
+    pub(crate) fn witness(&self, key: &str, old: &str, new: &str) -> Packed {
+        self.join.witness(key, old, new)
     }
 
     /// Loads the scripts of the locks. Only a join may, over the connection that

@@ -10,8 +10,9 @@ use redis::{Cmd, Connection, ConnectionLike, RedisResult, Value};
 
 use super::scripts::info::{ServerInfo, decode_info};
 use super::scripts::{
-    BreakReply, Keys, Label, Packed, RunText, Scripts, Terms, View, decode_acquire, decode_break,
-    decode_extend, decode_join, decode_many, decode_promote, decode_release, decode_status,
+    BreakReply, Keys, Label, NODE, Packed, RunText, Scripts, Terms, View, decode_acquire,
+    decode_break, decode_extend, decode_join, decode_many, decode_promote, decode_release,
+    decode_status,
 };
 use super::support::Server;
 
@@ -219,7 +220,7 @@ impl Remote {
     /// A step of a join, under another run id than the server's if told so.
     pub(crate) fn join(&mut self, command: JoinCommand, run: Option<RunId>) -> JoinReply {
         let run = run.map_or_else(|| self.run.clone(), RunText::from);
-        let said = self.ask_all(&self.scripts.join(command, &run));
+        let said = self.ask_all(&self.scripts.join(command, &run, NODE));
         decode_join(command, &run, &said).unwrap()
     }
 

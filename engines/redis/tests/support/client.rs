@@ -159,6 +159,14 @@ impl Client {
         }
     }
 
+    #[track_caller]
+    pub fn list(&self, prefix: &str) -> Vec<LockStatus> {
+        match wait(self.engine.list(prefix)) {
+            Ok(all) => all,
+            Err(error) => panic!("{prefix:?} cannot be listed: {error}"),
+        }
+    }
+
     pub fn can_break(&self) -> bool {
         self.engine.capabilities().break_lock
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Server, until};
+use super::{Server, free_port, tls, until};
 
 /// How many sentinels watch; two of them agree on a failover.
 const SENTINELS: usize = 3;
@@ -12,12 +12,16 @@ pub struct Group {
     pub name: String,
     pub master: Server,
     pub replica: Option<Server>,
+    /// Where the sentinels find the master.
+    port: u16,
 }
 
 /// Groups and their sentinels. Dropping them kills them.
 pub struct Watched {
     pub groups: Vec<Group>,
     pub sentinels: Vec<Server>,
+    /// The sentinels' ports for TLS, if they speak it.
+    secure: Vec<u16>,
 }
 
 impl Watched {
@@ -28,7 +32,32 @@ impl Watched {
 
     /// The same, with these lines added to the sentinels' configuration.
     pub fn with(replicas: &[bool], lines: &[&str]) -> Self {
-        let groups: Vec<_> = replicas.iter().enumerate().map(Group::start).collect();
+        let groups = replicas.iter().enumerate().map(Group::start).collect();
+        Self::watch(groups, lines)
+    }
+
+    /// One group with a replica, where all servers and sentinels speak TLS to each
+    /// other and to clients, with certificates on both sides.
+    pub fn with_tls() -> Self {
+        let groups = vec![Group::with_tls()];
+        let secure: Vec<u16> = (0..SENTINELS).map(|_| free_port()).collect();
+        let watch: Vec<_> = groups.iter().flat_map(Group::watch).collect();
+        let start = |port: &u16| {
+            let mut lines = mutual(*port);
+            // They find each other at the ports that speak TLS.
+            lines.push(format!("sentinel announce-port {port}"));
+            lines.extend(watch.clone());
+            let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+            Server::sentinel(&lines)
+        };
+        Self {
+            sentinels: secure.iter().map(start).collect(),
+            groups,
+            secure,
+        }
+    }
+
+    fn watch(groups: Vec<Group>, lines: &[&str]) -> Self {
         let watch: Vec<_> = groups.iter().flat_map(Group::watch).collect();
         let lines: Vec<_> = watch
             .iter()
@@ -36,7 +65,11 @@ impl Watched {
             .chain(lines.iter().copied())
             .collect();
         let sentinels: Vec<_> = (0..SENTINELS).map(|_| Server::sentinel(&lines)).collect();
-        Self { groups, sentinels }
+        Self {
+            groups,
+            sentinels,
+            secure: Vec::new(),
+        }
     }
 
     /// Has the sentinels look at the servers twice a second instead of every ten
@@ -69,7 +102,8 @@ impl Watched {
         let name = &self.groups[group].name;
         for sentinel in &self.sentinels {
             until("a sentinel names the new master", || {
-                look(sentinel, name)["port"] == master.port().to_string()
+                let port = look(sentinel, name)["port"].clone();
+                port == master.port().to_string() || Some(port) == master.tls_port()
             });
         }
         until("the new master is one", || role(master) == "master");
@@ -77,14 +111,22 @@ impl Watched {
 
     /// The URL of these groups with these keys.
     pub fn url(&self, keys: &str) -> String {
-        let sentinels: Vec<_> = self.sentinels.iter().map(Server::host).collect();
+        let mut sentinels: Vec<_> = self.sentinels.iter().map(Server::host).collect();
+        let scheme = match self.secure.is_empty() {
+            true => "redis+sentinel",
+            false => "rediss+sentinel",
+        };
+        if !self.secure.is_empty() {
+            let hosts = self.secure.iter().map(|port| format!("127.0.0.1:{port}"));
+            sentinels = hosts.collect();
+        }
         let groups: Vec<_> = self
             .groups
             .iter()
             .map(|group| group.name.as_str())
             .collect();
         let (sentinels, groups) = (sentinels.join(","), groups.join(","));
-        format!("redis+sentinel://{sentinels}/{groups}?{keys}")
+        format!("{scheme}://{sentinels}/{groups}?{keys}")
     }
 
     fn watching(&self) -> impl Iterator<Item = (&Server, &Group)> {
@@ -101,12 +143,32 @@ impl Group {
         Self {
             name: format!("group{number}"),
             replica: replica.then(|| Server::start(&[&follow])),
+            port: master.port(),
             master,
         }
     }
 
+    fn with_tls() -> Self {
+        let (port, other) = (free_port(), free_port());
+        let start = |port: u16, more: &[String]| {
+            let mut lines = mutual(port);
+            lines.push("repl-diskless-sync-delay 0".to_owned());
+            // What a replica tells its master of, and that the sentinels.
+            lines.push(format!("replica-announce-port {port}"));
+            lines.extend(more.iter().cloned());
+            let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+            Server::start(&lines)
+        };
+        Self {
+            name: "group0".to_owned(),
+            master: start(port, &[]),
+            replica: Some(start(other, &[format!("replicaof 127.0.0.1 {port}")])),
+            port,
+        }
+    }
+
     fn watch(&self) -> [String; 3] {
-        let (name, port) = (&self.name, self.master.port());
+        let (name, port) = (&self.name, self.port);
         [
             format!("sentinel monitor {name} 127.0.0.1 {port} 2"),
             format!("sentinel down-after-milliseconds {name} 1000"),
@@ -118,6 +180,15 @@ impl Group {
     pub fn replica(&self) -> &Server {
         self.replica.as_ref().expect("this group has a replica")
     }
+}
+
+/// Servers that speak TLS to whomever they talk to.
+fn mutual(port: u16) -> Vec<String> {
+    let mut lines = tls::lines(port, "yes").to_vec();
+    lines.push("tls-replication yes".to_owned());
+    lines.push(format!("tls-client-cert-file {}", tls::file("client.pem")));
+    lines.push(format!("tls-client-key-file {}", tls::file("client.key")));
+    lines
 }
 
 /// What the server says that it is: master or slave. Nothing while it hangs up, as it

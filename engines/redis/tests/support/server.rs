@@ -145,9 +145,13 @@ impl Server {
     pub fn connect(&self) -> Connection {
         let client = redis::Client::open(format!("redis://{}/", self.host()))
             .expect("the URL of a server is one");
-        let connection = client
-            .get_connection()
-            .expect("the server takes connections");
+        // It hangs up on everybody when its role changes.
+        let mut connected = None;
+        until("the server takes connections", || {
+            connected = client.get_connection().ok();
+            connected.is_some()
+        });
+        let connection = connected.expect("it is there by now");
         connection
             .set_read_timeout(Some(super::LIMIT))
             .expect("a timeout can be set");
@@ -177,6 +181,20 @@ impl Server {
         let mut keys: Vec<String> = self.call(&["KEYS", "*"]);
         keys.sort();
         keys
+    }
+
+    /// Its port for TLS, if it has one.
+    pub fn tls_port(&self) -> Option<String> {
+        let lines = fs::read_to_string(self.file("redis.conf")).expect("a file can be read");
+        let port = lines
+            .lines()
+            .find_map(|line| line.strip_prefix("tls-port "));
+        port.map(str::to_owned)
+    }
+
+    /// Whether it was started and not killed.
+    pub const fn is_up(&self) -> bool {
+        self.process.is_some()
     }
 
     fn pid(&self) -> Pid {

@@ -1,6 +1,7 @@
 //! From what was found to what it means.
 
 mod clocks;
+mod cluster;
 mod keeping;
 mod memory;
 mod server;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use leasehold_core::{Finding, Promise, Severity};
 
+use super::cluster::ClusterFacts;
 use super::facts::{Facts, NodeFacts};
 use crate::RedisOptions;
 use memory::Standing;
@@ -55,6 +57,38 @@ pub(super) fn judge(options: &RedisOptions, ttl: Duration, nodes: &[NodeFacts]) 
                 };
                 findings.extend(server::findings(&case, node));
                 findings.extend(memory::findings(&case, node));
+                findings.extend(keeping::findings(&case, node));
+                findings.extend(clocks::of_node(node));
+            }
+        }
+    }
+    findings
+}
+
+/// All findings of a Cluster: about the whole, then about each master.
+pub(super) fn cluster(options: &RedisOptions, ttl: Duration, facts: ClusterFacts) -> Vec<Finding> {
+    let nodes: Vec<_> = facts.masters.iter().map(|one| one.node.clone()).collect();
+    let case = Case::new(options, ttl, &nodes);
+    let mut findings = cluster::findings(&case, &facts);
+    for master in &facts.masters {
+        match &master.node.found {
+            Err(trouble) => findings.push(
+                Finding::new(
+                    Severity::Error,
+                    Finding::REACH,
+                    &master.node.name,
+                    &trouble.detail,
+                )
+                .means(&[Promise::C6], "no lock in its slots can be had")
+                .remedy(trouble.remedy),
+            ),
+            Ok(facts) => {
+                let node = Node {
+                    name: &master.node.name,
+                    facts,
+                };
+                findings.extend(server::findings(&case, node));
+                findings.extend(cluster::witness(&case, master));
                 findings.extend(keeping::findings(&case, node));
                 findings.extend(clocks::of_node(node));
             }

@@ -15,7 +15,7 @@ pub(super) fn findings(case: &Case<'_>, node: Node<'_>) -> Vec<Finding> {
     match &node.facts.info {
         Some(info) => {
             all.push(server(node, info));
-            all.push(role(node, info));
+            all.push(role(case, node, info));
             all.push(eviction(node, info));
         }
         None => all.push(
@@ -96,7 +96,7 @@ fn server(node: Node<'_>, info: &Info) -> Finding {
     }
 }
 
-fn role(node: Node<'_>, info: &Info) -> Finding {
+fn role(case: &Case<'_>, node: Node<'_>, info: &Info) -> Finding {
     if info.number("loading") == Some(1) {
         return node
             .finding(Severity::Error, "role", "it is still loading its data")
@@ -118,14 +118,21 @@ fn role(node: Node<'_>, info: &Info) -> Finding {
             )
             .remedy("name the master; each node must be an independent server of its own");
     }
-    if info.number("cluster_enabled") == Some(1) {
-        return node
-            .finding(Severity::Error, "role", "it is a node of a Redis Cluster")
-            .means(
-                &[C1, C3],
-                "a lock's keys would lie on different servers, so no client uses it",
-            )
-            .remedy("name independent servers");
+    let is_member = info.number("cluster_enabled") == Some(1);
+    match (is_member, case.options.is_cluster()) {
+        (true, true) => return node.finding(Severity::Ok, "role", "a master of the Cluster"),
+        (true, false) => {
+            return node
+                .finding(Severity::Error, "role", "it is a member of a Redis Cluster")
+                .means(
+                    &[C1, C3],
+                    "a lock's keys would lie on different servers, so no client uses it",
+                )
+                .remedy(
+                    "write redis+cluster:// and any of its hosts, or name independent servers",
+                );
+        }
+        (false, _) => {}
     }
     match info.number("connected_slaves") {
         Some(replicas @ 1..) => node

@@ -219,7 +219,7 @@ fn era(case: &Case<'_>) -> Option<Finding> {
 }
 
 /// TTL, timeout and `max_ttl` against each other.
-fn lengths(case: &Case<'_>) -> Finding {
+pub(super) fn lengths(case: &Case<'_>) -> Finding {
     const CHECK: &str = "ttl";
     let (ttl, timeout, max_ttl) = (case.ttl, case.options.timeout, case.options.max_ttl);
     let said = format!(
@@ -244,7 +244,7 @@ fn lengths(case: &Case<'_>) -> Finding {
     finding(Severity::Ok, CHECK, said)
 }
 
-fn fresh(case: &Case<'_>) -> Option<Finding> {
+pub(super) fn fresh(case: &Case<'_>) -> Option<Finding> {
     if !case.options.fresh {
         return None;
     }

@@ -28,6 +28,7 @@ fn run_id(of: usize) -> String {
 /// A server that has joined, and of which there is nothing bad to say.
 fn healthy(of: usize) -> Facts {
     let server = ServerInfo {
+        evicted: false,
         run_id: run_id(of).parse().unwrap(),
         uptime: Duration::from_secs(86_400),
         disturbed: false,
