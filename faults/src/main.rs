@@ -47,7 +47,7 @@ struct Cli {
     #[arg(long, default_value_t = 8)]
     clients: u32,
     /// Over how many locks
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 4)]
     names: u32,
     /// Write reports and histories into this folder
     #[arg(long, value_name = "DIR")]
@@ -149,7 +149,7 @@ fn plan(cli: &Cli, scene: &Scene, ttl: Duration, seed: u64) -> Plan {
         hold: Duration::from_millis(5),
         think: Duration::from_millis(5),
         wait: ttl * 5,
-        pauses: 3.0,
+        pauses: 2.0,
         mode: Mode::Exclusive,
         seed,
     }

@@ -364,6 +364,10 @@ pub(crate) struct TortureArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) history: Option<PathBuf>,
 
+    /// Run nothing: judge a history that --history has kept
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["history", "worker"])]
+    pub(crate) check: Option<PathBuf>,
+
     /// Drive the clients of another program, which speaks the lines of
     /// docs/torture.md
     #[arg(long, value_name = "COMMAND")]

@@ -1,7 +1,7 @@
 //! `leasehold torture`: clients in several processes, and what they saw checked.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufReader, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -11,6 +11,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use leasehold::parse_duration;
 use leasehold_torture::clock::now_us;
+use leasehold_torture::history::{self, Record};
 use leasehold_torture::protocol::URL_VARIABLE;
 use leasehold_torture::{Failure as Torture, Monitor, Plan, WorkerCommand, check, report, run};
 
@@ -24,30 +25,15 @@ const LIVELY: Duration = Duration::from_millis(200);
 const CALM: Duration = Duration::from_secs(5);
 
 pub(super) fn torture(context: &Context, args: TortureArgs) -> Result<ExitCode, Failure> {
-    let chosen = context.choose(None)?;
-    let plan = plan(&args, &chosen.url)?;
-    plan.check().map_err(failure)?;
-    let command = worker_command(args.worker.as_deref())?;
-    let mut log = match &args.history {
-        Some(path) => Some(BufWriter::new(create(path)?)),
-        None => None,
-    };
+    // Made before the run, so that a bad path is told before and not after it.
     let drawing = match &args.report {
         Some(path) => Some((create(path)?, path)),
         None => None,
     };
-    context.notice("seed", &format!("seed {}", plan.seed));
-    let monitor = Monitor::default();
-    let records = thread::scope(|scope| {
-        let (running, over) = channel::<()>();
-        let (plan, monitor) = (&plan, &monitor);
-        scope.spawn(move || show_progress(context, plan, monitor, &over));
-        let log = log.as_mut().map(|log| log as &mut dyn Write);
-        let records = run(plan, &command, monitor, log);
-        drop(running);
-        records
-    });
-    let records = records.map_err(failure)?;
+    let records = match &args.check {
+        Some(path) => kept(path)?,
+        None => ran(context, &args)?,
+    };
     let verdict = check(&records);
     if let Some((mut file, path)) = drawing {
         let page = report::page("leasehold torture", &verdict, &records);
@@ -68,6 +54,46 @@ pub(super) fn torture(context: &Context, args: TortureArgs) -> Result<ExitCode, 
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+/// A history that was kept.
+fn kept(path: &Path) -> Result<Vec<Record>, Failure> {
+    let unreadable = |error: io::Error| {
+        let path = path.display().to_string();
+        Failure::usage(format!(
+            "--check {path:?} cannot be read: {error}; name a file that --history has written"
+        ))
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let records = history::read(BufReader::new(file)).map_err(unreadable)?;
+    match records.first() {
+        Some(Record::Run(_)) => Ok(records),
+        _ => Err(unreadable(io::Error::other("it is no history"))),
+    }
+}
+
+/// What happens now.
+fn ran(context: &Context, args: &TortureArgs) -> Result<Vec<Record>, Failure> {
+    let chosen = context.choose(None)?;
+    let plan = plan(args, &chosen.url)?;
+    plan.check().map_err(failure)?;
+    let command = worker_command(args.worker.as_deref())?;
+    let mut log = match &args.history {
+        Some(path) => Some(BufWriter::new(create(path)?)),
+        None => None,
+    };
+    context.notice("seed", &format!("seed {}", plan.seed));
+    let monitor = Monitor::default();
+    let records = thread::scope(|scope| {
+        let (running, over) = channel::<()>();
+        let (plan, monitor) = (&plan, &monitor);
+        scope.spawn(move || show_progress(context, plan, monitor, &over));
+        let log = log.as_mut().map(|log| log as &mut dyn Write);
+        let records = run(plan, &command, monitor, log);
+        drop(running);
+        records
+    });
+    records.map_err(failure)
 }
 
 /// Serves a parent, which named the store in the environment.
@@ -129,7 +155,6 @@ fn worker_command(named: Option<&str>) -> Result<WorkerCommand, Failure> {
     })
 }
 
-/// Made before the run, so that a bad path is told before and not after it.
 fn create(path: &Path) -> Result<File, Failure> {
     File::create(path).map_err(|error| unwritable(path, &error))
 }

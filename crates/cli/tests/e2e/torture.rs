@@ -52,6 +52,29 @@ fn a_store_that_keeps_its_promises_is_found_to() {
     }
     let lines = fs::read_to_string(&history).expect("the history is written");
     assert!(lines.starts_with("{\"record\":\"run\"") && lines.contains("\"granted\""));
+    let again = say(&["torture", "--check", &history, "--json"]).with_code(0);
+    assert_eq!(again.json(), verdict);
+}
+
+#[test]
+fn a_history_with_a_token_given_twice_is_a_broken_promise() {
+    let scene = Scene::new();
+    let hello = r#"{"hello":"x","version":"1","tokens":true}"#;
+    let mut lines = format!(
+        r#"{{"record":"run","at_us":0,"worker":{hello},"url":"x:","seed":1,"clients":2,"processes":1,"names":1,"ttl_ms":1000,"mode":"exclusive"}}"#
+    );
+    for (id, sent) in [(1, 10), (2, 5_000_000)] {
+        let got = sent + 100;
+        lines += &format!(
+            "\n{{\"record\":\"call\",\"id\":{id},\"client\":0,\"process\":0,\"ask\":{{\"do\":\"acquire\",\"name\":\"a\",\"ttl_ms\":1000,\"wait_ms\":0}},\
+             \"asked_us\":{sent},\"ended_us\":{got},\"answer\":{{\"id\":{id},\"ok\":\"granted\",\"token\":7,\"sent_us\":{sent},\"got_us\":{got}}}}}"
+        );
+    }
+    let history = scene.write("history.jsonl", &lines);
+    let said = say(&["torture", "--check", &history]).with_code(1);
+    assert!(said.out.contains("token 7 was granted twice"), "{said:?}");
+    let said = say(&["torture", "--check", &scene.write("other", "{}")]).with_code(2);
+    assert!(said.err.contains("--history"), "{said:?}");
 }
 
 #[test]

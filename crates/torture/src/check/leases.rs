@@ -8,7 +8,7 @@ use crate::protocol::{Answer, Event, Happening, Kind, Outcome, What};
 /// What a node may keep of a grant beyond what its holder believes: the margin that
 /// a client takes off, 1 % of the TTL and 2 ms, and a little for clean-ups.
 const fn margin_us(ttl_us: u64) -> u64 {
-    ttl_us / 50 + 50_000
+    ttl_us / 50 + 5_000
 }
 
 /// The grants of a history and the attempts to get them, by lock.
@@ -93,7 +93,7 @@ pub struct Attempt {
     pub span: Span,
     /// Its outcome; `None` if nothing came.
     pub outcome: Option<Outcome>,
-    /// Whether it was to wait.
+    /// Whether it waited, or would have had the lock but for a failure.
     pub waits: bool,
     /// Until when it may hold the lock although nobody was told so.
     pub may_hold: u64,
@@ -257,10 +257,13 @@ impl Leases {
             name: name.to_owned(),
             span,
             outcome,
-            waits: matches!(call.what, What::Acquire { wait_ms: 1.., .. }),
+            waits: matches!(call.what, What::Acquire { wait_ms: 1.., .. })
+                || matches!(outcome, Some(Outcome::Unknown | Outcome::Error) | None),
             may_hold: match outcome {
-                Some(Outcome::Granted | Outcome::Busy) => span.to,
-                _ => span.to + ttl_us + margin_us(ttl_us),
+                Some(Outcome::Unknown | Outcome::Cancelled) | None => {
+                    span.to + ttl_us + margin_us(ttl_us)
+                }
+                _ => span.to,
             },
         });
         if let Some(answer) = answer.filter(|answer| answer.ok == Outcome::Granted) {

@@ -92,7 +92,7 @@ pub struct Figures {
     pub ownership_violations: u64,
     /// Waiters left beside a free lock. Must be 0.
     pub stuck_waiters: u64,
-    /// The longest time in which somebody waited and nobody had the lock, in
+    /// The longest time in which somebody wanted the lock and nobody had it, in
     /// microseconds.
     pub longest_without_grant_us: u64,
 }
@@ -232,7 +232,7 @@ impl Verdict {
         });
     }
 
-    /// Nobody had the lock although somebody waited.
+    /// Nobody had the lock although somebody wanted it.
     pub(super) fn was_free(&mut self, from: u64, to: u64) {
         let class = self.class_within(from, to);
         for figures in [&mut self.totals, &mut self.classes[class].figures] {

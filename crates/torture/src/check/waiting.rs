@@ -4,46 +4,66 @@ use super::leases::{Attempt, Leases, Span};
 use super::spans::{minus, union};
 use super::verdict::{Promise, Verdict};
 use crate::history::{Band, Scope};
+use crate::protocol::Outcome;
 
 /// How long a waiter may be left beside a free lock beyond one TTL before it counts
 /// as stuck: the bounded poll behind every wake-up, with room for a slow machine.
 /// One TTL passes if the lock was handed to a client that died or was stopped.
 const PATIENCE_US: u64 = 2_000_000;
 
-/// For each lock: the stretches in which somebody waited and nobody that we know of
-/// had it. The longest is the longest time without a grant; an attempt that lies
-/// beside such a stretch for too long is stuck.
+/// A client whose attempt failed comes back after a rest; it wants the lock all the
+/// while.
+const REST_US: u64 = 100_000;
+
+/// For each lock: the stretches in which somebody wanted it and nobody had it. The
+/// longest is the longest time without a grant. An attempt that lies beside such a
+/// stretch for too long is stuck, unless something whose outcome is not known may
+/// have held the lock then.
 pub(super) fn check(leases: &Leases, verdict: &mut Verdict) {
     let bands = verdict.bands().to_vec();
     let majority = of_majorities(&bands);
     for (name, of_name) in leases.by_name() {
-        let attempts = leases.attempts.iter().filter(|a| a.name == name);
-        let (waiting, unknown): (Vec<_>, Vec<_>) = attempts
-            .map(|attempt| {
-                let held = Span {
-                    from: attempt.span.to,
-                    to: attempt.may_hold,
-                };
-                (attempt, held)
-            })
-            .unzip();
+        let attempts: Vec<_> = leases.attempts.iter().filter(|a| a.name == name).collect();
+        let awake = attempts.iter().copied();
+        let awake: Vec<_> = awake
+            .filter(|a| a.waits && !stood_still(a, &bands))
+            .collect();
+        let wanted = union(awake.iter().map(|attempt| wants(attempt)).collect());
         let held = of_name.iter().map(|lease| Span {
             from: lease.got,
             to: lease.gone,
         });
-        let held = union(held.chain(unknown).collect());
-        let awake: Vec<_> = waiting
-            .iter()
-            .copied()
-            .filter(|a| a.waits && !stood_still(a, &bands))
-            .collect();
-        let waited = union(awake.iter().map(|attempt| attempt.span).collect());
-        let free = minus(&waited, &held);
+        let held = union(held.collect());
+        let free = minus(&wanted, &held);
         for gap in &free {
             verdict.was_free(gap.from, gap.to);
         }
+        let unknown = attempts.iter().map(|attempt| Span {
+            from: attempt.span.from,
+            to: attempt.may_hold,
+        });
+        let excused = attempts
+            .iter()
+            .zip(unknown)
+            .filter(|(a, _)| a.may_hold > a.span.to);
+        let excused = excused
+            .map(|(_, span)| span)
+            .chain(majority.iter().copied());
+        let free = minus(&free, &union(excused.collect()));
         let bound = of_name.iter().map(|lease| lease.ttl_us).max().unwrap_or(0) + PATIENCE_US;
-        stuck(name, &awake, &minus(&free, &majority), bound, verdict);
+        stuck(name, &awake, &free, bound, verdict);
+    }
+}
+
+/// When the lock was wanted because of an attempt.
+fn wants(attempt: &Attempt) -> Span {
+    let failed = matches!(
+        attempt.outcome,
+        Some(Outcome::Unknown | Outcome::Error) | None
+    );
+    Span {
+        from: attempt.span.from,
+        to: attempt.span.to + if failed { REST_US } else { 0 },
     }
 }
 

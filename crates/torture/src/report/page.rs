@@ -142,10 +142,10 @@ fn faults(html: &mut String, verdict: &Verdict) -> std::fmt::Result {
         html.push_str("</tr>");
     }
     html.push_str(
-        "</table></div><p class=\"faint\">Each fault with the time after it in which it may still show. \
+        "</table></div><p class=\"faint\">Each fault with the time after it in which it may still show. failed: calls that failed or whose outcome is not known; \
          C1, C3, C2+C4 and fence count what was broken; beyond: overlaps where C3 is not promised; \
          stale: writes of overtaken holders; stuck: waiters left beside a free lock; \
-         longest gap: the longest time in which somebody waited and nobody had the lock.</p>",
+         longest gap: the longest time in which somebody wanted the lock and nobody had it.</p>",
     );
     Ok(())
 }

@@ -92,7 +92,7 @@ fn write(text: &mut String, verdict: &Verdict) -> std::fmt::Result {
     writeln!(text, "  holds: {}", spread(&verdict.holds))?;
     writeln!(
         text,
-        "  longest time without a grant while somebody waited: {}",
+        "  longest time without a grant while somebody wanted one: {}",
         length(totals.longest_without_grant_us)
     )?;
     writeln!(
@@ -141,9 +141,10 @@ fn spread(of: &Spread) -> String {
 }
 
 /// The headings of the table of faults.
-pub(super) const COLUMNS: [&str; 10] = [
+pub(super) const COLUMNS: [&str; 11] = [
     "times",
     "grants",
+    "failed",
     "C1",
     "C3",
     "beyond",
@@ -166,10 +167,11 @@ pub(super) fn class_title(class: &Class) -> String {
 }
 
 /// The cells of a row of the table of faults.
-pub(super) fn cells(windows: u64, figures: &Figures) -> [String; 10] {
+pub(super) fn cells(windows: u64, figures: &Figures) -> [String; 11] {
     [
         windows.to_string(),
         figures.grants.to_string(),
+        (figures.errors + figures.unknown).to_string(),
         figures.token_violations.to_string(),
         figures.overlaps.to_string(),
         figures.overlaps_outside.to_string(),
