@@ -34,9 +34,6 @@ impl Deck {
         ]
         .map(|kind| (kind, Scope::Minority))
         .into();
-        if scene.has_clocks {
-            all.extend([Kind::ClockStep, Kind::ClockRate].map(|kind| (kind, Scope::Minority)));
-        }
         if scene.flavour == Flavour::Durable {
             all.push((Kind::FullDisk, Scope::Minority));
         }
@@ -44,11 +41,17 @@ impl Deck {
         let majority = [
             Kind::Freeze,
             Kind::Kill,
+            Kind::KillInTurn,
             Kind::Flush,
             Kind::BlackHole,
             Kind::Cut,
         ];
         all.extend(majority.map(|kind| (kind, Scope::Majority)));
+        if scene.has_clocks {
+            for scope in [Scope::Minority, Scope::Majority] {
+                all.extend([Kind::ClockStep, Kind::ClockRate].map(|kind| (kind, scope)));
+            }
+        }
         Self::with(all, ttl, processes, seed)
     }
 

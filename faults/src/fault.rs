@@ -1,5 +1,6 @@
 //! What can be done to servers, connections, clocks and clients, and how it is undone.
 
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,6 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::scene::{Flavour, NODES, Scene};
 
+/// What lies between two servers of [`Kind::KillInTurn`].
+const BETWEEN: Duration = Duration::from_millis(100);
+
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -19,6 +23,9 @@ pub enum Kind {
     /// `kill -9` and, after a while, a start with whatever is on disk: nothing in a
     /// scene without persistence.
     Kill,
+    /// `kill -9` and a start at once, one server after the other, so that never more
+    /// than one is away.
+    KillInTurn,
     /// `FLUSHALL`.
     Flush,
     /// Connections are taken and nothing passes until the end.
@@ -48,6 +55,7 @@ impl Kind {
         match self {
             Self::Freeze => "freeze",
             Self::Kill => "kill -9",
+            Self::KillInTurn => "kill -9 in turn",
             Self::Flush => "FLUSHALL",
             Self::BlackHole => "black hole",
             Self::AnswersLost => "answers lost",
@@ -65,7 +73,7 @@ impl Kind {
     const fn forgets(self, flavour: Flavour) -> bool {
         match self {
             Self::Flush => true,
-            Self::Kill => matches!(flavour, Flavour::Memory),
+            Self::Kill | Self::KillInTurn => matches!(flavour, Flavour::Memory),
             _ => false,
         }
     }
@@ -113,7 +121,7 @@ impl Fault {
         targets.sort_unstable();
         let length = match kind {
             Kind::ClientStop => ttl.mul_f64(1.1 + dice.f64()),
-            Kind::ClientKill => Duration::from_millis(10),
+            Kind::ClientKill | Kind::KillInTurn => Duration::from_millis(10),
             _ => ttl.mul_f64(0.7 + dice.f64() * 1.5),
         };
         let clock = match kind {
@@ -185,6 +193,11 @@ impl Fault {
             match self.kind {
                 Kind::Freeze => scene.servers[at].freeze()?,
                 Kind::Kill => scene.servers[at].kill(),
+                Kind::KillInTurn => {
+                    scene.servers[at].kill();
+                    scene.servers[at].start_again()?;
+                    thread::sleep(BETWEEN);
+                }
                 Kind::Flush => scene.servers[at].flush()?,
                 Kind::BlackHole => scene.proxies[at].hold(),
                 Kind::AnswersLost => scene.proxies[at].hold_answers(),
@@ -209,7 +222,7 @@ impl Fault {
             match self.kind {
                 Kind::Freeze => scene.servers[at].thaw()?,
                 Kind::Kill => scene.servers[at].start_again()?,
-                Kind::Flush | Kind::ClientKill => {}
+                Kind::Flush | Kind::KillInTurn | Kind::ClientKill => {}
                 Kind::BlackHole | Kind::AnswersLost | Kind::Slow | Kind::Cut => {
                     scene.proxies[at].pass();
                 }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long a server may take to start or to end.
@@ -197,12 +197,7 @@ impl Server {
     /// If it is not running, or the system refuses.
     pub fn fill_disk(&self) -> Result<()> {
         let largest = largest_file(self.home.path())?;
-        let limit = Rlimit {
-            current: Some(largest.max(1)),
-            maximum: None,
-        };
-        prlimit(Some(self.pid()?), Resource::Fsize, limit)?;
-        Ok(())
+        limit_files(self.pid()?, Some(largest.max(1)))
     }
 
     /// Takes back what [`fill_disk`](Self::fill_disk) did, if it still runs.
@@ -212,11 +207,7 @@ impl Server {
     /// If the system refuses.
     pub fn empty_disk(&mut self) -> Result<()> {
         if self.is_running() {
-            let limit = Rlimit {
-                current: None,
-                maximum: None,
-            };
-            prlimit(Some(self.pid()?), Resource::Fsize, limit)?;
+            limit_files(self.pid()?, None)?;
         }
         Ok(())
     }
@@ -245,6 +236,23 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// How large the files of a process may grow, in bytes.
+#[cfg(target_os = "linux")]
+fn limit_files(of: Pid, bytes: Option<u64>) -> Result<()> {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let limit = Rlimit {
+        current: bytes,
+        maximum: None,
+    };
+    prlimit(Some(of), Resource::Fsize, limit)?;
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_files(_: Pid, _: Option<u64>) -> Result<()> {
+    bail!("the limits of another process can be set on Linux only")
 }
 
 fn largest_file(dir: &Path) -> Result<u64> {

@@ -18,7 +18,7 @@ h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem}p
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{padding:.2rem .7rem;border-bottom:1px solid var(--line);text-align:right}\
 th:first-child,td:first-child{text-align:left;padding-left:0}.scroll{overflow-x:auto}td.bad{color:var(--bad);font-weight:600}\
 figure{margin:1.2rem 0}figcaption{font-size:.9rem}li.bad{color:var(--bad)}\
-.key span{display:inline-block;width:1.3rem;height:.7rem;margin:0 .3rem 0 1rem;border-radius:2px}";
+.key{font-size:.9rem}.key span{white-space:nowrap;margin-right:1rem}.key i{display:inline-block;width:1.3rem;height:.7rem;border-radius:2px}";
 
 /// The verdict and the drawings as a page of HTML with everything in it.
 #[must_use]
@@ -180,17 +180,37 @@ fn violations(html: &mut String, verdict: &Verdict) -> std::fmt::Result {
 }
 
 fn key(html: &mut String) {
-    html.push_str(
-        "<p class=\"key\"><span style=\"background:#3b78c3\"></span>lease, with the end of its token\
-         <span style=\"background:#9fb0c3;height:2px;vertical-align:middle\"></span>waiting\
-         <span style=\"background:#e2a32b;height:4px\"></span>paused between looking and writing\
-         <span style=\"background:#23895a;width:.5rem;height:.5rem;border-radius:50%\"></span>write\
-         <span style=\"border:2px solid #cf2f2f;width:.5rem;height:.5rem;border-radius:50%\"></span>write after its lease\
-         <b style=\"color:#cf2f2f;margin-left:1rem\">✕</b> write refused by the fence\
-         <span style=\"background:#cf2f2f66\"></span>promise broken\
-         <span style=\"background:#8a63c944\"></span>fault: minority\
-         <span style=\"background:#c2417c55\"></span>majority\
-         <span style=\"background:#2f9aa544\"></span>client. \
-         Point at anything for its figures.</p>",
-    );
+    const SIGNS: [(&str, &str); 10] = [
+        ("background:#3b78c3", "lease, with the end of its token"),
+        (
+            "background:#9fb0c3;height:2px;vertical-align:middle",
+            "waiting",
+        ),
+        (
+            "background:#e2a32b;height:4px",
+            "paused between looking and writing",
+        ),
+        (
+            "background:#23895a;width:.5rem;height:.5rem;border-radius:50%",
+            "write",
+        ),
+        (
+            "border:2px solid #cf2f2f;width:.5rem;height:.5rem;border-radius:50%",
+            "write after its lease",
+        ),
+        ("", "write refused by the fence"),
+        ("background:#cf2f2f66", "promise broken"),
+        ("background:#8a63c955", "fault: minority"),
+        ("background:#c2417c66", "fault: majority"),
+        ("background:#2f9aa555", "fault: client"),
+    ];
+    html.push_str("<p class=\"key\">");
+    for (style, said) in SIGNS {
+        let sign = match style {
+            "" => "<b style=\"color:#cf2f2f\">✕</b>".to_owned(),
+            style => format!("<i style=\"{style}\"></i>"),
+        };
+        let _ = write!(html, "<span>{sign} {said}</span> ");
+    }
+    html.push_str("Point at anything for its figures.</p>");
 }

@@ -212,6 +212,8 @@ fn axis(svg: &mut String, verdict: &Verdict, scale: &Scale, bottom: f64) -> std:
 
 fn waiting(svg: &mut String, attempt: &Attempt, scale: &Scale) -> std::fmt::Result {
     let (from, to) = (scale.x(attempt.span.from), scale.x(attempt.span.to));
+    // So that a failure at once is seen as well.
+    let to = to.max(from + 1.2);
     let y = lane(attempt.client) + LANE / 2.0;
     let ended = attempt.outcome.map_or("no answer".into(), |outcome| {
         format!("{outcome:?}").to_lowercase()
