@@ -223,7 +223,8 @@ fn empty(seed: u64, ttl: Duration) -> Result<Outcome> {
     })
 }
 
-/// The page, and the first overlap as a drawing of its own.
+/// The page, and as drawings of their own a holder that was overtaken while it was
+/// paused, and the first overlap.
 fn draw(dir: &Path, title: &str, done: &Done) -> Result<()> {
     let heading = format!("Torture on five servers under faults: {title}");
     let page = report::page(&heading, &done.verdict, &done.records);

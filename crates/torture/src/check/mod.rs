@@ -13,7 +13,7 @@ mod exclusion;
 mod leases;
 mod ownership;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod spans;
 #[cfg(test)]
 mod tests;

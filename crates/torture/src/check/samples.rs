@@ -5,16 +5,16 @@ use crate::protocol::{Answer, Event, Happening, Kind, Outcome, What};
 
 /// Writes a history down.
 #[derive(Default)]
-pub(super) struct Sample {
-    pub(super) records: Vec<Record>,
+pub(crate) struct Sample {
+    pub(crate) records: Vec<Record>,
     next: u64,
 }
 
-pub(super) const TTL: u64 = 1_000;
+pub(crate) const TTL: u64 = 1_000;
 
 impl Sample {
     /// A call of client `client`, asked and sent at `sent` and answered at `got`.
-    pub(super) fn call(
+    pub(crate) fn call(
         &mut self,
         client: u32,
         what: What,
@@ -36,7 +36,7 @@ impl Sample {
         id
     }
 
-    pub(super) fn acquire(
+    pub(crate) fn acquire(
         &mut self,
         client: u32,
         kind: Kind,
@@ -63,7 +63,7 @@ impl Sample {
     }
 
     /// An exclusive grant, valid for one TTL from `sent` on.
-    pub(super) fn grant(&mut self, client: u32, token: u64, sent: u64, got: u64) -> u64 {
+    pub(crate) fn grant(&mut self, client: u32, token: u64, sent: u64, got: u64) -> u64 {
         self.acquire(
             client,
             Kind::Exclusive,
@@ -74,7 +74,7 @@ impl Sample {
         )
     }
 
-    pub(super) fn release(&mut self, client: u32, lease: u64, sent: u64, ok: Outcome) {
+    pub(crate) fn release(&mut self, client: u32, lease: u64, sent: u64, ok: Outcome) {
         self.call(
             client,
             What::Release { lease },
@@ -83,7 +83,7 @@ impl Sample {
         );
     }
 
-    pub(super) fn used(&mut self, client: u32, lease: u64, sent: u64, got: u64) {
+    pub(crate) fn used(&mut self, client: u32, lease: u64, sent: u64, got: u64) {
         let pause_ms = got - sent;
         self.call(
             client,
@@ -93,7 +93,7 @@ impl Sample {
         );
     }
 
-    pub(super) fn extend(&mut self, client: u32, lease: u64, sent: u64, got: u64) {
+    pub(crate) fn extend(&mut self, client: u32, lease: u64, sent: u64, got: u64) {
         let mut said = answer(Outcome::Extended, sent, got);
         #[allow(clippy::cast_precision_loss)]
         let valid = (sent + TTL - got) as f64;
@@ -106,7 +106,7 @@ impl Sample {
         );
     }
 
-    pub(super) fn write(&mut self, lease: u64, token: u64, at: u64, accepted: bool) {
+    pub(crate) fn write(&mut self, lease: u64, token: u64, at: u64, accepted: bool) {
         self.records.push(Record::Write(WriteTo {
             lease,
             name: "x".into(),
@@ -116,7 +116,7 @@ impl Sample {
         }));
     }
 
-    pub(super) fn lost(&mut self, lease: u64, at: u64) {
+    pub(crate) fn lost(&mut self, lease: u64, at: u64) {
         let event = Event {
             event: Happening::Lost,
             lease,
@@ -126,7 +126,7 @@ impl Sample {
         self.records.push(Record::Event { process: 0, event });
     }
 
-    pub(super) fn band(&mut self, scope: Scope, voids: bool, from: u64, to: u64) {
+    pub(crate) fn band(&mut self, scope: Scope, voids: bool, from: u64, to: u64) {
         self.records.push(Record::Fault(Band {
             kind: "fault".into(),
             target: "server 1".into(),
@@ -140,7 +140,7 @@ impl Sample {
     }
 }
 
-pub(super) fn answer(ok: Outcome, sent: u64, got: u64) -> Answer {
+pub(crate) fn answer(ok: Outcome, sent: u64, got: u64) -> Answer {
     Answer {
         id: 0,
         ok,

@@ -1,6 +1,6 @@
 //! Which stretches of a run are worth drawing.
 
-use crate::check::{Verdict, Violation};
+use crate::check::{Leases, Verdict, Violation};
 use crate::history::{Band, Record};
 
 /// A run no longer than this is drawn whole.
@@ -55,17 +55,7 @@ pub fn windows(verdict: &Verdict, records: &[Record]) -> Vec<Window> {
             kinds.push(kind);
         }
     }
-    let refused = records.iter().find_map(|record| match record {
-        Record::Write(write) if write.accepted == Some(false) => Some(write.at_us),
-        _ => None,
-    });
-    if let Some(at) = refused {
-        chosen.push(Window {
-            from: at.saturating_sub(LONGEST_US / 2),
-            to: at + AROUND_US,
-            title: "The first write that the fence refused".into(),
-        });
-    }
+    chosen.extend(Window::of_paused_holder(records));
     chosen.push(Window {
         from: begun,
         to: begun + LONGEST_US / 2,
@@ -79,6 +69,38 @@ pub fn windows(verdict: &Verdict, records: &[Record]) -> Vec<Window> {
 }
 
 impl Window {
+    /// The first holder that was paused between looking at its lease and writing, and
+    /// was overtaken: somebody else had the lock and wrote before it went on
+    /// (Kleppmann, "How to do distributed locking", 2016, his first figure).
+    #[must_use]
+    pub fn of_paused_holder(records: &[Record]) -> Option<Self> {
+        let leases = Leases::of(records);
+        leases.writes.iter().find_map(|(place, write)| {
+            let lease = &leases.all[*place];
+            lease.pauses.last()?;
+            let between = leases.writes.iter().find(|(other, earlier)| {
+                let other = &leases.all[*other];
+                other.name == lease.name
+                    && lease.end() < other.got
+                    && earlier.at_us < write.at_us
+            });
+            let by = &leases.all[between?.0];
+            let fate = match write.accepted {
+                Some(false) => "the fence refuses its write",
+                Some(true) => "its write is accepted",
+                None => "nothing refuses its write",
+            };
+            Some(Self {
+                from: lease.got.saturating_sub(AROUND_US / 2),
+                to: write.at_us + AROUND_US,
+                title: format!(
+                    "Client {} is paused between looking at its lease of {} and writing; client {} writes meanwhile; then {fate}",
+                    lease.client, lease.name, by.client
+                ),
+            })
+        })
+    }
+
     /// What is worth drawing around a broken promise.
     #[must_use]
     pub fn around(violation: &Violation) -> Self {
@@ -100,5 +122,79 @@ fn around_band(band: &Band) -> Window {
         from: band.from_us.saturating_sub(AROUND_US),
         to: band.to_us + band.tail_us + AROUND_US,
         title: format!("{}: {}", band.kind, band.target),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::check;
+    use crate::check::samples::Sample;
+    use crate::history::{Run, Scope};
+    use crate::plan::tests::hello;
+    use crate::report::{page, standalone};
+
+    /// A minute with a paused holder at its third second and an overlap at its 50th.
+    fn minute() -> Vec<Record> {
+        let mut sample = Sample::default();
+        sample.records.push(Record::Run(Run {
+            at_us: 0,
+            worker: hello(&[]),
+            url: "<redis>".into(),
+            seed: 1,
+            clients: 3,
+            processes: 3,
+            names: 1,
+            ttl_ms: 1_000,
+            mode: "exclusive".into(),
+        }));
+        let paused = sample.grant(0, 1, 3_000, 3_001);
+        let next = sample.grant(1, 2, 4_100, 4_101);
+        sample.write(next, 2, 4_110, true);
+        sample.used(0, paused, 3_002, 4_300);
+        sample.write(paused, 1, 4_300, false);
+        sample.band(Scope::Minority, false, 20_000, 21_000);
+        sample.grant(0, 3, 50_000, 50_001);
+        sample.grant(2, 4, 50_100, 50_101);
+        sample.records.push(Record::End { at_us: 60_000_000 });
+        sample.records
+    }
+
+    #[test]
+    fn a_long_run_is_drawn_where_it_matters() {
+        let records = minute();
+        let windows = windows(&check(&records), &records);
+        let shows = |millis: u64| {
+            let at = millis * 1_000;
+            windows
+                .iter()
+                .any(|window| window.from < at && at < window.to)
+        };
+        for (millis, shown) in [
+            (50_101, true),
+            (20_500, true),
+            (4_300, true),
+            (35_000, false),
+        ] {
+            assert_eq!(shows(millis), shown, "{millis} ms in {windows:?}");
+        }
+    }
+
+    #[test]
+    fn the_page_has_what_happened_and_nothing_that_is_taken_for_markup() {
+        let records = minute();
+        let verdict = check(&records);
+        let page = page("a < b", &verdict, &records);
+        assert!(page.contains("A promise was broken") && page.contains("a &lt; b"));
+        assert!(page.contains("write refused by the fence") && page.contains("&lt;redis&gt;"));
+        assert!(!page.contains("<redis>") && !page.contains("http"));
+        let window = Window::of_paused_holder(&records).expect("one was overtaken");
+        assert!(window.title.contains("Client 0") && window.title.contains("client 1"));
+        let drawing = standalone(&verdict, &records, &window);
+        assert!(drawing.starts_with("<svg xmlns=") && drawing.ends_with("</svg>"));
+        assert!(
+            drawing.contains("class=\"no\""),
+            "the refused write is not drawn"
+        );
     }
 }
