@@ -25,6 +25,7 @@ mod man;
 mod peers;
 mod process;
 mod python;
+mod safety;
 mod servers;
 mod steps;
 mod test;
@@ -93,6 +94,8 @@ enum Verb {
     },
     /// Install other projects' clients for the harness, and check each on five real servers.
     Peers,
+    /// Run every proof and write docs/safety.md.
+    Safety(safety::Options),
     /// Write man pages and shell completions to the target directory's `assets`.
     Man,
 }
@@ -108,6 +111,7 @@ fn main() -> ExitCode {
         Verb::Fuzz { args } => fuzz::run(&args),
         Verb::Faults { args } => faults::run(&args),
         Verb::Peers => peers::run(),
+        Verb::Safety(options) => safety::run(&options),
         Verb::Man => man::run(),
     };
     match outcome {
