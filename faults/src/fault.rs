@@ -127,7 +127,7 @@ impl Fault {
         let clock = match kind {
             Kind::ClockStep => {
                 let sign = if dice.bool() { '+' } else { '-' };
-                format!("{sign}{}s", [2, 5, 30, 3_600][dice.usize(..4)])
+                format!("{sign}{}s x1", [2, 5, 30, 3_600][dice.usize(..4)])
             }
             _ => ["+0 x1.2", "+0 x0.8", "+0 x2", "+0 x0.5"][dice.usize(..4)].to_owned(),
         };

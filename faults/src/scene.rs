@@ -32,7 +32,7 @@ impl Flavour {
 }
 
 /// Rates within the margin, for servers without persistence.
-const RATES: [&str; NODES] = ["+0", "+0 x1.004", "+0 x0.996", "+0 x1.002", "+0 x0.998"];
+const RATES: [&str; NODES] = ["+0 x1", "+0 x1.004", "+0 x0.996", "+0 x1.002", "+0 x0.998"];
 
 /// Five servers behind five proxies. Dropping it ends them.
 #[derive(Debug)]

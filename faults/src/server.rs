@@ -51,7 +51,7 @@ impl Server {
                 process: None,
             };
             server.configure()?;
-            server.set_clock("+0")?;
+            server.set_clock("+0 x1")?;
             match server.start_again() {
                 Ok(()) => return Ok(server),
                 Err(error) if server.is_running() => return Err(error),
@@ -177,8 +177,9 @@ impl Server {
         Ok(())
     }
 
-    /// Sets its clock, in the words of libfaketime: `+0`, `-10s`, `+0 x1.1`. No
-    /// effect on a server that was started without it.
+    /// Sets its clock, in the words of libfaketime: an offset and a rate, as in
+    /// `-10s x1` or `+0 x1.1`. It keeps an earlier rate if none is named. No effect on
+    /// a server that was started without it.
     ///
     /// # Errors
     ///

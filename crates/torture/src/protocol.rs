@@ -142,6 +142,9 @@ pub enum Skill {
     Shared,
     /// `"mode":"permits:N"`.
     Permits,
+    /// Its answers to `release` say whether the lease was still held. Without it
+    /// `released` means no more than that it was given back.
+    ReleaseTells,
     /// A skill that this parent does not know.
     #[serde(other)]
     Unknown,

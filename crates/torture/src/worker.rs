@@ -74,7 +74,13 @@ pub fn serve(url: &str) -> io::Result<()> {
 
 fn hello(locks: &Locks) -> Hello {
     let can = locks.capabilities();
-    let mut skills = vec![Skill::Extend, Skill::Drop, Skill::Cancel, Skill::Renew];
+    let mut skills = vec![
+        Skill::Extend,
+        Skill::Drop,
+        Skill::Cancel,
+        Skill::Renew,
+        Skill::ReleaseTells,
+    ];
     skills.extend(can.shared.then_some(Skill::Shared));
     skills.extend(can.permits.then_some(Skill::Permits));
     Hello {

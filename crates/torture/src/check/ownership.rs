@@ -3,16 +3,20 @@
 
 use super::leases::{Lease, Leases, Use};
 use super::verdict::{Promise, Verdict};
-use crate::protocol::Outcome;
+use crate::protocol::{Outcome, Skill};
 
 /// Looks at each call on each lease.
 pub(super) fn check(leases: &Leases, verdict: &mut Verdict) {
+    let run = verdict.run.as_ref();
+    let tells = run.is_none_or(|run| run.worker.can.contains(&Skill::ReleaseTells));
     for (name, mut of_name) in leases.by_name() {
         of_name.sort_by_key(|lease| lease.got);
         for (place, lease) in of_name.iter().enumerate() {
             for call in &lease.uses {
                 deadline(name, lease, call, verdict);
-                truth(name, lease, &of_name[place + 1..], call, verdict);
+                if tells || call.outcome != Outcome::Released {
+                    truth(name, lease, &of_name[place + 1..], call, verdict);
+                }
             }
         }
     }
