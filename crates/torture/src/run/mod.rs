@@ -1,10 +1,11 @@
 //! Runs clients in worker processes and writes down what happens.
 //!
-//! * `actor`: one client. `process`: one worker. `monitor`: what those share who
-//!   watch a run or disturb it.
+//! * `actor`: one client. `process`: one worker. `places`: all of them. `monitor`:
+//!   what those share who watch a run or disturb it.
 
 mod actor;
 mod monitor;
+mod places;
 mod process;
 
 pub use monitor::{Monitor, Ongoing, Progress};
@@ -13,8 +14,8 @@ pub use process::WorkerCommand;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::io::Write;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use crate::clock::now_us;
 use crate::failure::Failure;
@@ -23,10 +24,9 @@ use crate::plan::Plan;
 use crate::protocol::{Answer, Ask, Hello, Outcome, Said, What};
 use crate::register::Registers;
 use actor::{Actor, Next};
-use process::{Heard, Process};
+use places::Places;
+use process::Heard;
 
-/// How long a worker may take to be ready.
-const STARTING: Duration = Duration::from_secs(30);
 /// How long until a worker that could not start is started again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often the run looks at what it shares with others, at least.
@@ -47,14 +47,10 @@ pub fn run<'a>(
     log: Option<&'a mut dyn Write>,
 ) -> Result<Vec<Record>, Failure> {
     plan.check()?;
-    let (tell, heard) = channel();
     let mut stage = Stage {
         plan,
-        command,
         monitor,
-        places: Vec::new(),
-        tell,
-        heard,
+        places: Places::new(plan, command, monitor),
         actors: Vec::new(),
         pending: HashMap::new(),
         next_id: 1,
@@ -72,11 +68,8 @@ pub fn run<'a>(
 /// Everything of one run.
 struct Stage<'a> {
     plan: &'a Plan,
-    command: &'a WorkerCommand,
     monitor: &'a Monitor,
-    places: Vec<Place>,
-    tell: Sender<Heard>,
-    heard: Receiver<Heard>,
+    places: Places<'a>,
     actors: Vec<Actor>,
     /// Asks without an answer, by id: of whom, what, and since when.
     pending: HashMap<u64, (usize, What, u64)>,
@@ -85,14 +78,6 @@ struct Stage<'a> {
     registers: Registers,
     records: Vec<Record>,
     log: Option<&'a mut dyn Write>,
-}
-
-/// Where a worker process is, or will be again.
-#[derive(Default)]
-struct Place {
-    process: Option<Process>,
-    life: u32,
-    ready: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,21 +91,7 @@ enum Timer {
 impl Stage<'_> {
     /// Starts the workers and says what is run.
     fn start(&mut self) -> Result<Hello, Failure> {
-        self.open(0).map_err(|error| self.cannot_start(&error))?;
-        let worker = self.await_hello()?;
-        let each = worker.clients.max(1);
-        let count = self
-            .plan
-            .processes
-            .max(self.plan.clients.div_ceil(each))
-            .min(self.plan.clients);
-        for process in 1..count as usize {
-            self.open(process)
-                .map_err(|error| self.cannot_start(&error))?;
-        }
-        for _ in 1..count {
-            self.await_hello()?;
-        }
+        let (worker, count) = self.places.start()?;
         for client in 0..self.plan.clients {
             let (process, slot) = ((client % count) as usize, client / count);
             self.actors
@@ -143,53 +114,6 @@ impl Stage<'_> {
         Ok(worker)
     }
 
-    fn cannot_start(&self, error: &std::io::Error) -> Failure {
-        let program = self.command.program.display();
-        Failure::Worker(format!("cannot start {program}: {error}"))
-    }
-
-    fn open(&mut self, process: usize) -> std::io::Result<()> {
-        if self.places.len() <= process {
-            self.places.resize_with(process + 1, Place::default);
-        }
-        let place = &mut self.places[process];
-        place.life += 1;
-        place.ready = false;
-        let started = Process::start(
-            self.command,
-            &self.plan.url,
-            process,
-            place.life,
-            &self.tell,
-        )?;
-        self.monitor.set_worker(process, Some(started.pid()));
-        place.process = Some(started);
-        Ok(())
-    }
-
-    fn await_hello(&mut self) -> Result<Hello, Failure> {
-        let until = Instant::now() + STARTING;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let Ok(heard) = self.heard.recv_timeout(left) else {
-                let text = format!("no hello within {STARTING:?}");
-                return Err(Failure::Worker(text));
-            };
-            match heard.said {
-                Some(Said::Hello(hello)) => {
-                    self.places[heard.process].ready = true;
-                    return Ok(hello);
-                }
-                Some(Said::Failed { failed }) => return Err(Failure::Worker(failed)),
-                Some(_) => {}
-                None => {
-                    let text = "it ended without a hello; its standard error may say why";
-                    return Err(Failure::Worker(text.into()));
-                }
-            }
-        }
-    }
-
     /// Lets clients take locks until the time is over, and then finish.
     fn play(&mut self, worker: &Hello) -> Result<(), Failure> {
         let end = now_us() + micros(self.plan.duration);
@@ -209,7 +133,7 @@ impl Stage<'_> {
             self.due(now, ending, worker)?;
             let next = self.timers.peek().map_or(u64::MAX, |timer| timer.0.0);
             let rest = Duration::from_micros(next.saturating_sub(now_us())).min(LOOK);
-            match self.heard.recv_timeout(rest) {
+            match self.places.heard.recv_timeout(rest) {
                 Ok(heard) => self.hears(heard, ending)?,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
@@ -229,18 +153,14 @@ impl Stage<'_> {
             match timer {
                 Timer::Actor(actor, life) => {
                     let client = &mut self.actors[actor];
-                    let away = !self.places[client.process].ready;
+                    let away = !self.places.is_ready(client.process);
                     if client.life != life || away || (ending && client.is_idle()) {
                         continue;
                     }
                     let next = client.wakes(self.plan, worker, self.next_id);
                     self.does(actor, next);
                 }
-                Timer::Worker(process) => {
-                    if let Err(error) = self.open(process) {
-                        return Err(self.cannot_start(&error));
-                    }
-                }
+                Timer::Worker(process) => self.places.open(process)?,
             }
         }
         Ok(())
@@ -255,16 +175,14 @@ impl Stage<'_> {
                 self.next_id += 1;
                 let process = client.process;
                 self.pending.insert(id, (actor, what.clone(), now_us()));
-                if let Some(process) = &mut self.places[process].process {
-                    process.ask(&Ask { id, what });
-                }
+                self.places.ask(process, &Ask { id, what });
             }
         }
     }
 
     fn hears(&mut self, heard: Heard, ending: bool) -> Result<(), Failure> {
         let process = heard.process;
-        if heard.life != self.places[process].life {
+        if !self.places.is_current(&heard) {
             return Ok(());
         }
         match heard.said {
@@ -274,7 +192,7 @@ impl Stage<'_> {
                 event,
             }),
             Some(Said::Hello(_)) => {
-                self.places[process].ready = true;
+                self.places.is_up(process);
                 for actor in 0..self.actors.len() {
                     if self.actors[actor].process == process {
                         let life = self.actors[actor].life;
@@ -330,8 +248,7 @@ impl Stage<'_> {
     /// A worker died: what it was at has no outcome, and another takes its place.
     fn hung_up(&mut self, process: usize, ending: bool) -> Result<(), Failure> {
         let at_us = now_us();
-        self.places[process].process = None;
-        self.monitor.set_worker(process, None);
+        let was_ready = self.places.died(process);
         self.unanswered(|of| of == process)?;
         for actor in self
             .actors
@@ -345,14 +262,9 @@ impl Stage<'_> {
             at_us,
         })?;
         if !ending {
-            let soon = if self.places[process].ready {
-                Duration::ZERO
-            } else {
-                AGAIN
-            };
+            let soon = if was_ready { Duration::ZERO } else { AGAIN };
             self.timer(soon, Timer::Worker(process));
         }
-        self.places[process].ready = false;
         Ok(())
     }
 
@@ -395,11 +307,7 @@ impl Stage<'_> {
         if let Some(log) = &mut self.log {
             log.flush()?;
         }
-        for place in self.places.drain(..) {
-            if let Some(process) = place.process {
-                process.end();
-            }
-        }
+        self.places.end();
         Ok(())
     }
 
