@@ -8,7 +8,7 @@ mod support;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Client, Cluster, Server, Traffic, error_of, until};
+use support::{Client, Cluster, Server, Traffic, error_of, role, until};
 
 const KEYS: &str = "max_ttl=1s&timeout=500ms";
 const TTL: Duration = Duration::from_millis(900);
@@ -195,16 +195,14 @@ fn a_master_dies_and_its_replica_lags() {
     let before = traffic.greatest();
     let replica = traffic.deployment.replica_of(master);
     replica.thaw();
-    until("the replica is promoted", || {
-        support::role(replica) == "master"
-    });
+    until("the replica is promoted", || role(replica) == "master");
     assert!(!replica.has(MARK), "the replica did not lag");
     traffic.goes_on();
     assert!(traffic.greatest() > before);
     // It comes back empty, and is made a replica of the new one.
     traffic.deployment.servers[master].start_again();
     until("the old master follows", || {
-        support::role(&traffic.deployment.servers[master]) == "slave"
+        role(&traffic.deployment.servers[master]) == "slave"
     });
     traffic.goes_on();
     traffic.end();
@@ -221,14 +219,12 @@ fn a_master_stands_still_and_comes_back_after_the_failover() {
     let before = traffic.greatest();
     cluster.replica_of(master).thaw();
     let replica = cluster.replica_of(master);
-    until("the replica is promoted", || {
-        support::role(replica) == "master"
-    });
+    until("the replica is promoted", || role(replica) == "master");
     traffic.goes_on();
     assert!(traffic.greatest() > before);
     cluster.servers[master].thaw();
     until("the old master follows", || {
-        support::role(&cluster.servers[master]) == "slave"
+        role(&cluster.servers[master]) == "slave"
     });
     traffic.goes_on();
     traffic.end();
@@ -304,26 +300,36 @@ fn a_cluster_that_was_never_used_is_watched_before_it_is_trusted() {
     );
 }
 
+/// Each hand-over costs a release and a place in the line, and nothing else: whoever
+/// waits is told by the server, and does not ask again.
 #[test]
 fn waiters_are_told_and_not_left_to_poll() {
+    const ROUNDS: u64 = 20;
     let cluster = Cluster::start();
     let url = cluster.url("max_ttl=60s&timeout=500ms&fresh=yes");
-    let (one, other) = (Client::open(&url), Client::open(&url));
-    let lease = one.take("x", Duration::from_secs(30));
-    let record = |client: &Client| client.inspect("x").waiters.len();
-    thread::scope(|scope| {
-        let waits = scope.spawn(|| other.turn("x", Duration::from_secs(30)));
-        until("it is in the line", || record(&one) == 1);
-        let master = &cluster.servers[cluster.master_of("x")];
-        let calls = || -> u64 { scripts_run(master) };
-        one.give_back(&lease).expect("the master is there");
-        let next = waits
-            .join()
-            .expect("it does not panic")
-            .expect("it is its turn");
-        assert!(next.token > lease.token);
-        assert!(calls() > 0);
-    });
+    let clients = [Client::open(&url), Client::open(&url)];
+    let long = Duration::from_secs(30);
+    let master = &cluster.servers[cluster.master_of("x")];
+    let mut held = clients[0].take("x", long);
+    clients[1].inspect("x");
+    let before = scripts_run(master);
+    for round in 0..ROUNDS as usize {
+        let (holder, waiter) = (&clients[round % 2], &clients[(round + 1) % 2]);
+        held = thread::scope(|scope| {
+            let waits = scope.spawn(|| waiter.turn("x", long));
+            until("it is in the line", || master.has("leasehold:{x}:line"));
+            holder.give_back(&held).expect("the master is there");
+            let next = waits.join().expect("it does not panic");
+            let next = next.expect("it is its turn");
+            assert!(next.token > held.token);
+            next
+        });
+    }
+    let each = scripts_run(master) - before;
+    assert!(
+        each < 2 * ROUNDS + ROUNDS / 2,
+        "{each} calls for {ROUNDS} hand-overs"
+    );
 }
 
 fn scripts_run(server: &Server) -> u64 {
@@ -333,4 +339,47 @@ fn scripts_run(server: &Server) -> u64 {
         .find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
     let calls = line.and_then(|line| line.split(',').next()?.parse().ok());
     calls.unwrap_or(0)
+}
+
+/// A connection that nobody used meanwhile is not taken for the server that it was.
+#[test]
+fn a_master_is_demoted_and_promoted_again_while_a_client_is_idle() {
+    let cluster = Cluster::with_replicas();
+    let url = cluster.url("max_ttl=60s&timeout=500ms");
+    let (one, idle) = (
+        Client::open(&format!("{url}&fresh=yes")),
+        Client::open(&format!("{url}&fresh=yes")),
+    );
+    for client in [&one, &idle] {
+        let lease = client.take("{x}a", TTL);
+        client.give_back(&lease).expect("the master is there");
+    }
+    let place = cluster.master_of("x");
+    let (master, replica) = (&cluster.servers[place], cluster.replica_of(place));
+    until("the replica has the record", || {
+        replica.keys().iter().any(|key| key.ends_with("}:node"))
+    });
+    cluster.hold_back_the_replica(place, MARK);
+    let held = one.take("{x}a", Duration::from_secs(50));
+    drop(one);
+
+    master.freeze();
+    replica.thaw();
+    until("the replica is promoted", || role(replica) == "master");
+    assert!(!replica.has(MARK), "the replica did not lag");
+    master.thaw();
+    until("the old master follows", || role(master) == "slave");
+    until("it has what the new one has", || {
+        let info: String = master.call(&["INFO", "replication"]);
+        info.contains("master_link_status:up")
+    });
+    master.call::<()>(&["CLUSTER", "FAILOVER", "TAKEOVER"]);
+    until("it is the master again", || role(master) == "master");
+    let taken = idle.try_take("{x}a", TTL);
+    assert!(Instant::now() < held.deadline);
+    assert!(
+        !matches!(taken, Ok(Some(_))),
+        "held as {}, and {taken:?}",
+        held.token
+    );
 }
