@@ -45,7 +45,7 @@ pub(crate) struct Pulse {
     pub(crate) poked: Notify,
     /// The supervisor sleeps without a time to wake up.
     pub(crate) idle: Cell<bool>,
-    /// When it last answered as the server it was taken for.
+    /// When it last answered what only the master of a slot answers.
     pub(crate) heard: Cell<Option<Instant>>,
     /// Which connection of it stands, or stood last.
     pub(crate) serial: Cell<u64>,
@@ -62,11 +62,14 @@ impl Pulse {
         }
     }
 
-    /// Something that was sent on this connection was answered.
-    pub(crate) fn answered(&self, sent: Instant, now: Instant, serial: u64) {
+    /// Something that was sent on this connection was answered; by a server that
+    /// would not have if it were a replica now, if it `serves`.
+    pub(crate) fn answered(&self, sent: Instant, now: Instant, serial: u64, serves: bool) {
         if self.serial.get() == serial {
             self.health.borrow_mut().on_answer(sent, now);
-            self.heard.set(Some(now));
+            if serves {
+                self.heard.set(Some(now));
+            }
         }
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct Node {
     pub(crate) name: String,
     pulse: RefCell<Rc<Pulse>>,
     live: RefCell<Option<Live>>,
+    /// Its connection is another's, whose server answers it only while it serves it.
+    shares: Cell<bool>,
     standing: RefCell<Standing>,
     generations: Cell<u64>,
     pub(crate) outbox: Outbox,
@@ -71,6 +73,7 @@ impl Node {
             name,
             pulse: RefCell::new(Rc::new(Pulse::new(health))),
             live: RefCell::new(None),
+            shares: Cell::new(false),
             standing: RefCell::new(Standing::Unknown),
             generations: Cell::new(0),
             outbox: Outbox::default(),
@@ -90,8 +93,8 @@ impl Node {
         self.pulse.borrow().health.borrow().hedge_after()
     }
 
-    /// When its connection was last answered on; `None` also if it was told there
-    /// that it is the wrong one.
+    /// When the server last showed that it serves slots; `None` also if it has told
+    /// that it does not serve one.
     pub(crate) fn heard(&self) -> Option<Instant> {
         self.pulse.borrow().heard.get()
     }
@@ -169,6 +172,7 @@ impl Node {
         let generation = self.next_generation();
         let live = Live { bond, generation };
         self.pulse.replace(to.pulse());
+        self.shares.set(true);
         self.live.replace(Some(live.clone()));
         self.set_standing(Standing::Joining(None));
         Some(live)
@@ -281,7 +285,7 @@ impl Node {
             let answer = match told {
                 None => Err(Miss::Lost),
                 Some(answers) => {
-                    pulse.answered(sent, now, serial);
+                    pulse.answered(sent, now, serial, node.shares.get());
                     read(answers).map_err(|error| node.refused(&error, generation))
                 }
             };
