@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use leasehold_core::quorum::{
-    Acquire, AcquireOutcome, Ask, Fate, HandoverTerms, NodeId, NodeSet, Plan, Quorum, counter_of,
+    Acquire, AcquireOutcome, Ask, Command, Fate, HandoverTerms, NodeId, NodeSet, Plan, Quorum,
+    Step, counter_of,
 };
 use leasehold_core::{
     AcquireRequest, Acquired, Deadline, Error, Granted, Instant, LockName, Mode, Token,
@@ -17,12 +18,13 @@ use crate::clock;
 use crate::fail::Kind;
 use crate::grant::{Grant, Held, Known, tidy};
 use crate::hub::Hub;
+use crate::turn::Turn;
 use crate::wire::Wire;
 
 /// How many permits one request tries.
 const SLOTS: u32 = 4;
 
-type Answer = oneshot::Sender<Result<Acquired, Error>>;
+pub(crate) type Answer = oneshot::Sender<Result<Acquired, Error>>;
 
 /// How long the servers keep a place in the line: the waiter promises to ask again
 /// in a third of it.
@@ -50,24 +52,26 @@ pub(crate) fn too_long(hold: Duration, most: Duration) -> Error {
     )
 }
 
-/// Carries out one request; `answer` is told what came of it.
-pub(crate) async fn acquire(hub: Rc<Hub>, request: AcquireRequest, answer: Answer) {
+/// Carries out one request when its turn comes; `answer` is told what came of it.
+pub(crate) async fn acquire(
+    hub: Rc<Hub>,
+    request: Box<AcquireRequest>,
+    turn: Turn,
+    answer: Answer,
+) {
     let hold = match check(&hub, &request) {
         Ok(hold) => hold,
         Err(error) => return drop(answer.send(Err(error))),
     };
-    let grant = Grant::of(&hub, &request.name, request.nonce);
-    // Behind earlier requests of this nonce.
-    let turn = grant.turn.lock().await;
+    turn.come().await;
     let asking = Asking {
         hub: &hub,
-        grant: &grant,
+        grant: &turn.grant,
         request: &request,
         hold,
     };
-    asking.run(answer).await;
+    asking.run(answer, None).await;
     drop(turn);
-    drop(grant);
     tidy(&hub, &request.name, request.nonce);
 }
 
@@ -77,6 +81,13 @@ pub(crate) struct Asking<'a> {
     pub(crate) request: &'a AcquireRequest,
     /// TTL plus grace.
     pub(crate) hold: Duration,
+}
+
+/// An attempt that is under way, and what is to be done next.
+pub(crate) struct Started {
+    pub(crate) wire: Wire,
+    pub(crate) acquire: Acquire,
+    pub(crate) step: Step<Command, AcquireOutcome>,
 }
 
 /// What came of one attempt.
@@ -93,11 +104,17 @@ pub(crate) enum Attempt {
 }
 
 impl Asking<'_> {
-    async fn run(&self, mut answer: Answer) {
+    /// Asks until there is an answer, beginning with an attempt that was started
+    /// already if there is one.
+    pub(crate) async fn run(&self, mut answer: Answer, started: Option<Started>) {
         let limit = clock::now().saturating_add(self.hub.options.timeout);
-        let said = match self.handed_over() {
+        let handed_over = match started {
+            None => self.handed_over(),
+            Some(_) => None,
+        };
+        let said = match handed_over {
             Some(granted) => Ok(Acquired::Granted(granted)),
-            None => self.ask(&mut answer, limit).await,
+            None => self.ask(&mut answer, limit, started).await,
         };
         let (granted, queued) = match &said {
             Ok(Acquired::Granted(_)) => (true, false),
@@ -122,11 +139,25 @@ impl Asking<'_> {
         }
     }
 
-    async fn ask(&self, answer: &mut Answer, limit: Instant) -> Result<Acquired, Error> {
+    async fn ask(
+        &self,
+        answer: &mut Answer,
+        limit: Instant,
+        mut started: Option<Started>,
+    ) -> Result<Acquired, Error> {
         let mut slots_tried = 0;
         loop {
             let again = clock::now() < limit && !answer.is_closed();
-            match self.attempt(answer, limit).await? {
+            let started = match started.take() {
+                Some(started) => started,
+                None => {
+                    self.settle(limit).await;
+                    self.hub.ready(limit).await;
+                    self.expect();
+                    self.start()?
+                }
+            };
+            match self.go_on(started, answer).await? {
                 Attempt::Answer(acquired) => return Ok(acquired),
                 Attempt::Lapsed if again => {}
                 Attempt::Lapsed => return Err(self.hub.unavailable(&[])),
@@ -184,9 +215,9 @@ impl Asking<'_> {
         }
     }
 
-    async fn attempt(&self, answer: &mut Answer, limit: Instant) -> Result<Attempt, Error> {
-        let request = self.request;
-        let hub = self.hub;
+    /// Starts an attempt: the first commands are sent.
+    pub(crate) fn start(&self) -> Result<Started, Error> {
+        let (request, hub) = (self.request, self.hub);
         let mut wire = Wire::new(
             hub,
             self.grant,
@@ -195,18 +226,36 @@ impl Asking<'_> {
             request.owner.clone(),
             request.grace,
         )?;
-        if let Some(interval) = request.queue {
-            let terms = self.terms(interval);
-            hub.waiters.expect(&request.name, request.nonce, terms);
-        }
-        self.settle(limit).await;
-        hub.ready(limit).await;
         let plan = self.plan();
         let asked = plan.quorum.all().without(plan.skip);
         if asked.len() < hub.quorum.size() {
             return Err(self.unavailable(&wire, &[]));
         }
-        let (mut acquire, mut step) = Acquire::start(plan, clock::now());
+        let (acquire, mut step) = Acquire::start(plan, clock::now());
+        wire.carry_out(step.send.take());
+        Ok(Started {
+            wire,
+            acquire,
+            step,
+        })
+    }
+
+    /// Listens from now on for what the servers tell this waiter.
+    pub(crate) fn expect(&self) {
+        if let Some(interval) = self.request.queue {
+            let (name, nonce) = (&self.request.name, self.request.nonce);
+            self.hub.waiters.expect(name, nonce, self.terms(interval));
+        }
+    }
+
+    /// Goes on with an attempt until something came of it.
+    async fn go_on(&self, started: Started, answer: &mut Answer) -> Result<Attempt, Error> {
+        let (request, hub) = (self.request, self.hub);
+        let Started {
+            mut wire,
+            mut acquire,
+            mut step,
+        } = started;
         let outcome = loop {
             wire.carry_out(step.send);
             if let Some(outcome) = step.outcome {
@@ -319,7 +368,7 @@ impl Asking<'_> {
     }
 
     /// The lease, as it is known here from now on.
-    fn granted(&self, token: Token, deadline: Deadline) -> Granted {
+    pub(crate) fn granted(&self, token: Token, deadline: Deadline) -> Granted {
         let hub = self.hub;
         hub.proposals.borrow_mut().note(&self.request.name, token);
         // A lease that is asked for again while it is valid keeps its token,

@@ -9,13 +9,16 @@ use leasehold_core::{
     ExtendRequest, Extended, LockName, LockStatus, Nonce, Operation, Released, WakeBoard, Wakeup,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_local;
 
 use crate::RedisOptions;
 use crate::cluster::Cluster;
 use crate::fail::ENGINE;
+use crate::grant::Grant;
 use crate::hub::Hub;
 use crate::thread;
-use crate::{acquire, extend, list, look, release, unlock};
+use crate::turn::Turn;
+use crate::{extend, list, look, unlock, usual};
 
 /// How often whoever watches looks.
 const WATCH: Duration = Duration::from_millis(250);
@@ -62,14 +65,33 @@ impl Request {
         }
     }
 
-    /// Carries it out.
-    pub(crate) async fn serve(self, hub: Rc<Hub>) {
+    /// Begins with it at once, if its turn has come and it may be the usual case; else
+    /// in a task of its own. Requests of one nonce take their turns in the order of
+    /// these calls.
+    pub(crate) fn begin(self, hub: &Rc<Hub>) {
         match self {
-            Self::Acquire(request, answer) => acquire::acquire(hub, *request, answer).await,
-            Self::Extend(request, answer) => extend::extend(hub, request, answer).await,
-            Self::Release(name, nonce, answer) => {
-                release::release(hub, name, nonce, answer).await;
+            Self::Acquire(request, answer) => {
+                let turn = Turn::take(Grant::of(hub, &request.name, request.nonce));
+                usual::acquire(hub, request, turn, answer);
             }
+            Self::Extend(request, answer) => {
+                let turn = Turn::take(Grant::of(hub, &request.name, request.nonce));
+                spawn_local(extend::extend(Rc::clone(hub), request, turn, answer));
+            }
+            Self::Release(name, nonce, answer) => {
+                let turn = Turn::take(Grant::of(hub, &name, nonce));
+                usual::release(hub, name, nonce, turn, answer);
+            }
+            other => {
+                spawn_local(other.serve(Rc::clone(hub)));
+            }
+        }
+    }
+
+    /// Carries it out.
+    async fn serve(self, hub: Rc<Hub>) {
+        match self {
+            Self::Acquire(..) | Self::Extend(..) | Self::Release(..) => self.begin(&hub),
             Self::Inspect(name, answer) => {
                 let _ = answer.send(look::inspect(&hub, name).await);
             }

@@ -13,19 +13,19 @@ use crate::fail::{ENGINE, Kind};
 use crate::grant::{Grant, Held, tidy};
 use crate::hub::Hub;
 use crate::look;
+use crate::turn::Turn;
 use crate::wire::Wire;
 
-/// Carries out one extend; `answer` is told what came of it.
+/// Carries out one extend when its turn comes; `answer` is told what came of it.
 pub(crate) async fn extend(
     hub: Rc<Hub>,
     request: ExtendRequest,
+    turn: Turn,
     answer: oneshot::Sender<Result<Extended, Error>>,
 ) {
-    let grant = Grant::of(&hub, &request.name, request.nonce);
-    let turn = grant.turn.lock().await;
-    let said = attempt(&hub, &grant, &request).await;
+    turn.come().await;
+    let said = attempt(&hub, &turn.grant, &request).await;
     drop(turn);
-    drop(grant);
     tidy(&hub, &request.name, request.nonce);
     let _ = answer.send(said);
 }

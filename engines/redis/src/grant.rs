@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use leasehold_core::quorum::{MAX_NODES, NodeId, NodeSet};
 use leasehold_core::{Deadline, Instant, LockName, Mode, Nonce, Owner, Token};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 
 use crate::clock;
 use crate::hub::Hub;
+use crate::turn::Turns;
 
 /// A lease that was granted to this client, or that it has extended.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +36,7 @@ pub(crate) struct Known {
 #[derive(Default)]
 pub(crate) struct Grant {
     /// The requests of a nonce are carried out one after the other.
-    pub(crate) turn: Mutex<()>,
+    pub(crate) turns: Turns,
     pub(crate) held: Cell<Option<Held>>,
     /// The nodes that were asked for it, and may have the key.
     pub(crate) asked: Cell<NodeSet>,

@@ -20,6 +20,7 @@ use crate::grant::Grant;
 use crate::node::{Node, Standing};
 use crate::scripts::{Keys, Scripts};
 use crate::tls;
+use crate::usual::Late;
 use crate::waiters::Waiters;
 
 /// What is known of nonces.
@@ -44,6 +45,8 @@ pub(crate) struct Hub {
     pub(crate) waiters: Rc<Waiters>,
     pub(crate) pushes: mpsc::UnboundedSender<Push>,
     pub(crate) changed: Rc<watch::Sender<u64>>,
+    /// Operations without a task of their own.
+    pub(crate) late: Rc<Late>,
     pub(crate) grants: Rc<Grants>,
     dice: Cell<u64>,
 }
@@ -74,6 +77,7 @@ impl Hub {
             waiters: Rc::new(Waiters::new(board, quorum, random()?)),
             pushes,
             changed,
+            late: Rc::default(),
             grants: Rc::default(),
             dice: Cell::new(random()?),
             options: Rc::new(options),
@@ -87,6 +91,7 @@ impl Hub {
             tls: self.tls.clone(),
             quorum: self.quorum,
             changed: Rc::clone(&node.changed),
+            late: Rc::clone(&self.late),
             nodes: vec![node],
             slot,
             scripts: Rc::clone(&self.scripts),

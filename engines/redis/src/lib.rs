@@ -22,10 +22,12 @@
 //! * `engine.rs`: the engine as the library sees it. `thread.rs`: its thread.
 //! * `hub.rs`: what the operations share. `node.rs`: one server; `bond.rs`: its connection. `supervise.rs`,
 //!   `join.rs`: keeping it connected, and bringing it to vote.
-//! * `wire.rs`: between a machine of the protocol and the connections. `outbox.rs`:
-//!   what is asked of a server in the same moment goes there in one call.
+//! * `wire.rs`: between a machine of the protocol and the connections. `talk.rs`: what
+//!   it says and hears. `outbox.rs`: what is asked of a server in the same moment goes
+//!   there in one call.
 //!   `acquire.rs` (and `answer.rs`), `extend.rs`, `release.rs`, `look.rs`, `list.rs`, `unlock.rs`: the
-//!   operations. `grant.rs`: what is remembered of a nonce.
+//!   operations. `usual.rs`: the usual acquire and release, without a task. `grant.rs`:
+//!   what is remembered of a nonce. `turn.rs`: its requests, one after the other.
 //! * `cluster/`: a Redis Cluster, each slot of which is a set of one server.
 //! * `waiters.rs`: waiters, and the hand-overs they are told of.
 //! * `doctor/`: looking at servers for an operator, without the engine.
@@ -61,9 +63,12 @@ mod release;
 mod scripts;
 mod sentinel;
 mod supervise;
+mod talk;
 mod thread;
 mod tls;
+mod turn;
 mod unlock;
+mod usual;
 mod waiters;
 mod wire;
 

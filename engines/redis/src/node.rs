@@ -161,7 +161,7 @@ impl Node {
         let node = Rc::clone(self);
         spawn_local(async move {
             let broke = |why| node.broke(generation, why);
-            let gather = || outbox::flush(&node);
+            let gather = || outbox::gather(&node);
             link::drive(&bond.link, wired, clock::now, gather, pushed, broke).await;
         });
     }

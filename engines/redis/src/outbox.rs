@@ -9,37 +9,35 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 
-use leasehold_core::quorum::Command;
-use leasehold_core::{Mode, Nonce, Owner, Token};
-use redis::Value;
+use leasehold_core::quorum::{Command, NodeId};
+use leasehold_core::{Instant, Mode, Token};
 
 use crate::bond::Live;
 use crate::fail::Kind;
-use crate::grant::Grant;
-use crate::hub::Hub;
 use crate::node::{Miss, Node};
-use crate::scripts::{Keys, Label, MOST, Packed, Terms, decode_many};
+use crate::scripts::{Label, MOST, Packed, Terms, decode_many};
+use crate::talk::Talk;
+
+/// How many calls may be under way before others are kept back for company.
+const UNDER_WAY: usize = 2;
 
 /// One command of an operation for one node.
 pub(crate) struct Item {
-    pub(crate) hub: Rc<Hub>,
+    pub(crate) talk: Rc<Talk>,
     pub(crate) command: Command,
-    pub(crate) keys: Rc<Keys>,
-    pub(crate) nonce: Nonce,
-    pub(crate) owner: Owner,
-    pub(crate) grace: Duration,
-    pub(crate) grant: Rc<Grant>,
+    pub(crate) to: NodeId,
+    /// When its operation was begun.
+    pub(crate) sent: Instant,
     /// How many releases of the grant had been sent when this was asked.
     pub(crate) releases: u32,
-    /// Is told what came of it, and on which connection.
-    pub(crate) then: Box<dyn FnOnce(Result<Value, Miss>, u64)>,
 }
 
 /// What is to go out together.
 pub(crate) struct Outbox {
     kinds: RefCell<[Vec<Item>; 3]>,
+    /// How many calls have no answer yet.
+    calls: Cell<usize>,
     /// Off in a Redis Cluster, where a script may touch the keys of one slot only.
     pub(crate) together: Cell<bool>,
 }
@@ -48,6 +46,7 @@ impl Default for Outbox {
     fn default() -> Self {
         Self {
             kinds: RefCell::default(),
+            calls: Cell::new(0),
             together: Cell::new(true),
         }
     }
@@ -58,7 +57,7 @@ impl Outbox {
     pub(crate) fn give_up(&self) {
         for items in self.kinds.take() {
             for item in items {
-                (item.then)(Err(Miss::NotSent), 0);
+                item.tell(Err(Miss::NotSent), 0);
             }
         }
     }
@@ -72,7 +71,11 @@ impl Outbox {
         let kinds = self.kinds.borrow();
         let mut others = (0..).zip(kinds.iter()).filter(|(of, _)| *of != kind);
         kinds[kind].first().is_none_or(|first| first.is_like(item))
-            && others.all(|(_, items)| items.iter().all(|other| other.nonce != item.nonce))
+            && others.all(|(_, items)| {
+                items
+                    .iter()
+                    .all(|other| other.talk.nonce != item.talk.nonce)
+            })
     }
 }
 
@@ -96,6 +99,14 @@ pub(crate) fn send(node: &Rc<Node>, item: Item) {
     }
 }
 
+/// Sends what waits, unless so many calls are under way that more will come together
+/// until the next answer: the busier a server is, the more it is asked in one call.
+pub(crate) fn gather(node: &Rc<Node>) {
+    if node.outbox.calls.get() < UNDER_WAY {
+        flush(node);
+    }
+}
+
 /// Sends all that waits. Releases come first: what they free may be asked for.
 pub(crate) fn flush(node: &Rc<Node>) {
     if node.outbox.is_empty() {
@@ -111,10 +122,14 @@ pub(crate) fn flush(node: &Rc<Node>) {
 }
 
 fn alone(node: &Rc<Node>, item: Item) {
-    match node.live() {
-        Some(live) => node.send(item.packed(&live), item.then),
-        None => (item.then)(Err(Miss::NotSent), 0),
-    }
+    let Some(live) = node.live() else {
+        return item.tell(Err(Miss::NotSent), 0);
+    };
+    let call = Call::begin(node);
+    node.send(item.packed(&live), move |answer, generation| {
+        drop(call);
+        item.tell(answer, generation);
+    });
 }
 
 fn together(node: &Rc<Node>, items: Vec<Item>) {
@@ -122,55 +137,80 @@ fn together(node: &Rc<Node>, items: Vec<Item>) {
         return tell_all(items, &Miss::NotSent, 0);
     };
     let packed = packed(&items, &live);
-    let sender = Rc::clone(node);
-    node.send(packed, move |answer, generation| match answer {
-        Ok(value) => {
-            let said = decode_many(value, items.len());
-            for (item, said) in items.into_iter().zip(said) {
-                match said {
-                    Some(value) => (item.then)(Ok(value), generation),
-                    None => again(&sender, item),
+    let call = Call::begin(node);
+    node.send(packed, move |answer, generation| {
+        let node = call.end();
+        match answer {
+            Ok(value) => {
+                let said = decode_many(value, items.len());
+                for (item, said) in items.into_iter().zip(said) {
+                    match said {
+                        Some(value) => item.tell(Ok(value), generation),
+                        None => again(&node, item),
+                    }
                 }
             }
+            // Because of one of them, perhaps.
+            Err(Miss::Refused(why)) if why.kind != Kind::NoScript => {
+                items.into_iter().for_each(|item| again(&node, item));
+            }
+            Err(miss) => tell_all(items, &miss, generation),
         }
-        // Because of one of them, perhaps.
-        Err(Miss::Refused(why)) if why.kind != Kind::NoScript => {
-            items.into_iter().for_each(|item| again(&sender, item));
-        }
-        Err(miss) => tell_all(items, &miss, generation),
     });
+}
+
+/// A call that is under way, until it is dropped.
+struct Call(Rc<Node>);
+
+impl Call {
+    fn begin(node: &Rc<Node>) -> Self {
+        let calls = &node.outbox.calls;
+        calls.set(calls.get() + 1);
+        Self(Rc::clone(node))
+    }
+
+    fn end(self) -> Rc<Node> {
+        Rc::clone(&self.0)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let calls = &self.0.outbox.calls;
+        calls.set(calls.get() - 1);
+    }
 }
 
 /// Asks for one by itself that others had no effect on.
 fn again(node: &Rc<Node>, item: Item) {
     match item.is_given_up() {
-        true => (item.then)(Err(Miss::NotSent), 0),
+        true => item.tell(Err(Miss::NotSent), 0),
         false => alone(node, item),
     }
 }
 
 fn tell_all(items: Vec<Item>, miss: &Miss, generation: u64) {
     for item in items {
-        (item.then)(Err(miss.clone()), generation);
+        item.tell(Err(miss.clone()), generation);
     }
 }
 
 /// One call for all of these, which are alike.
 fn packed(items: &[Item], live: &Live) -> Packed {
     let first = &items[0];
-    let scripts = &first.hub.scripts;
-    let owned = || items.iter().map(|item| (&*item.keys, item.nonce));
+    let scripts = &first.talk.hub.scripts;
+    let owned = || items.iter().map(|item| (&item.talk.keys, item.talk.nonce));
     match first.command {
         Command::Acquire(ask) => {
             let terms = Terms {
                 hold: ask.hold,
                 line: ask.line,
-                grace: first.grace,
-                owner: &first.owner,
+                grace: first.talk.grace,
+                owner: &first.talk.owner,
             };
             let locks = items
                 .iter()
-                .map(|item| (&*item.keys, item.nonce, item.proposal()));
+                .map(|item| (&item.talk.keys, item.talk.nonce, item.proposal()));
             scripts.acquire_many(&live.run, terms, &locks.collect::<Vec<_>>())
         }
         Command::Extend { hold, .. } => scripts.extend_many(hold, &owned().collect::<Vec<_>>()),
@@ -193,8 +233,9 @@ impl Item {
     fn is_like(&self, other: &Self) -> bool {
         match (self.command, other.command) {
             (Command::Acquire(one), Command::Acquire(other_ask)) => {
-                (one.hold, one.line, self.grace) == (other_ask.hold, other_ask.line, other.grace)
-                    && self.owner == other.owner
+                let (own, their) = (&self.talk, &other.talk);
+                (one.hold, one.line, own.grace) == (other_ask.hold, other_ask.line, their.grace)
+                    && own.owner == their.owner
             }
             (Command::Extend { hold: one, .. }, Command::Extend { hold, .. }) => one == hold,
             _ => true,
@@ -211,16 +252,18 @@ impl Item {
     /// Whether it is an acquire whose release is on its way already: sent once more, it
     /// would come behind.
     fn is_given_up(&self) -> bool {
-        matches!(self.command, Command::Acquire(_)) && self.releases != self.grant.releases.get()
+        matches!(self.command, Command::Acquire(_))
+            && self.releases != self.talk.grant.releases.get()
     }
 
     /// The script for it alone.
     fn packed(&self, live: &Live) -> Packed {
-        let scripts = &self.hub.scripts;
-        let (keys, nonce) = (&*self.keys, self.nonce);
+        let talk = &self.talk;
+        let scripts = &talk.hub.scripts;
+        let (keys, nonce) = (&talk.keys, talk.nonce);
         let label = Label {
-            owner: &self.owner,
-            grace: self.grace,
+            owner: &talk.owner,
+            grace: talk.grace,
             channel: &live.channel,
         };
         match self.command {

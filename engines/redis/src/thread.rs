@@ -21,8 +21,10 @@ use crate::hub::Hub;
 use crate::node::{Node, Standing};
 use crate::scripts::decode_push;
 use crate::supervise::{Attempt, connect_node, supervise};
-use crate::waiters;
+use crate::{usual, waiters};
 
+/// How many requests are looked at before what they send is written.
+const ROUND: usize = 128;
 /// How often what nobody uses any more is forgotten.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How much longer than the node's timeout opening may take.
@@ -80,6 +82,7 @@ fn run(
         }
         spawn_local(listen(Rc::clone(&hub), cluster.clone(), pushed));
         spawn_local(sweep(Rc::clone(&hub), cluster.clone()));
+        spawn_local(usual::watch(Rc::clone(&hub.late)));
         let opened = match &cluster {
             None => opened(&hub).await,
             Some(cluster) => {
@@ -111,13 +114,16 @@ async fn serve(
     cluster: Option<Rc<Cluster>>,
     mut asked: mpsc::UnboundedReceiver<Request>,
 ) {
-    while let Some(request) = asked.recv().await {
-        // Tasks are polled in the order they are spawned, so the requests of one
-        // nonce take their turns in the order of the calls.
-        match &cluster {
-            None => spawn_local(request.serve(Rc::clone(hub))),
-            Some(cluster) => spawn_local(request.serve_in(Rc::clone(cluster))),
-        };
+    let mut requests = Vec::with_capacity(ROUND);
+    while asked.recv_many(&mut requests, ROUND).await > 0 {
+        for request in requests.drain(..) {
+            match &cluster {
+                None => request.begin(hub),
+                // Tasks are polled in the order they are spawned, so the requests of
+                // one nonce take their turns in the order of the calls.
+                Some(cluster) => drop(spawn_local(request.serve_in(Rc::clone(cluster)))),
+            }
+        }
     }
     // Clean-ups and releases under way hold on to their grants.
     let limit = clock::now().saturating_add(hub.options.timeout);

@@ -1,29 +1,23 @@
 //! Between a machine of the protocol and the connections.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use leasehold_core::quorum::{
-    Acquire, AcquireOutcome, AcquireReply, Command, Extend, ExtendOutcome, Failure, NodeId,
-    NodeSet, PromoteReply, Release, ReleaseOutcome, Reply, Step,
+    Acquire, AcquireOutcome, Command, Extend, ExtendOutcome, Failure, NodeId, NodeSet, Release,
+    ReleaseOutcome, Reply, Step,
 };
 use leasehold_core::{Error, Instant, LockName, Nonce, Owner};
-use redis::Value;
 use tokio::select;
 
 use crate::clock;
-use crate::fail::{Kind, Trouble};
+use crate::fail::Trouble;
 use crate::grant::{Grant, tidy};
 use crate::hub::Hub;
-use crate::node::Miss;
-use crate::outbox::{self, Item};
-use crate::scripts::{
-    BadReply, Keys, Packed, View, decode_acquire, decode_extend, decode_promote, decode_release,
-};
+use crate::scripts::View;
+use crate::talk::{Heard, Talk};
 
 /// A machine, as the wire drives it.
 pub(crate) trait Machine {
@@ -58,16 +52,7 @@ impl CleansUp for Release {
 
 /// One operation on one lock: what it sends goes to each node in order.
 pub(crate) struct Wire {
-    pub(crate) hub: Rc<Hub>,
-    pub(crate) grant: Rc<Grant>,
-    pub(crate) name: LockName,
-    pub(crate) nonce: Nonce,
-    pub(crate) keys: Rc<Keys>,
-    owner: Owner,
-    grace: Duration,
-    /// When the acquire was sent.
-    sent: Instant,
-    replies: Rc<Replies>,
+    pub(crate) talk: Rc<Talk>,
     /// Nodes that this operation owes a release.
     owes: NodeSet,
     /// Which nodes refused, and why.
@@ -76,40 +61,11 @@ pub(crate) struct Wire {
     pub(crate) views: Vec<(NodeId, View)>,
 }
 
-/// An answer, and what came with it.
-struct Heard {
-    node: NodeId,
-    reply: Reply,
-    to: Command,
-    sent: Instant,
-    view: Option<View>,
-    trouble: Option<Trouble>,
-}
+impl Deref for Wire {
+    type Target = Talk;
 
-/// Answers that the operation has not looked at yet.
-#[derive(Default)]
-struct Replies {
-    heard: RefCell<VecDeque<Heard>>,
-    /// The operation, if it waits.
-    waiter: RefCell<Option<Waker>>,
-}
-
-impl Replies {
-    fn push(&self, heard: Heard) {
-        self.heard.borrow_mut().push_back(heard);
-        if let Some(waiter) = self.waiter.take() {
-            waiter.wake();
-        }
-    }
-
-    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Heard> {
-        match self.heard.borrow_mut().pop_front() {
-            Some(heard) => Poll::Ready(heard),
-            None => {
-                self.waiter.replace(Some(cx.waker().clone()));
-                Poll::Pending
-            }
-        }
+    fn deref(&self) -> &Talk {
+        &self.talk
     }
 }
 
@@ -123,16 +79,10 @@ impl Wire {
         owner: Owner,
         grace: Duration,
     ) -> Result<Self, Error> {
+        let keys = hub.keys(name)?;
+        let talk = Talk::new((hub, grant), (name, nonce), keys, owner, grace);
         Ok(Self {
-            hub: Rc::clone(hub),
-            grant: Rc::clone(grant),
-            keys: Rc::new(hub.keys(name)?),
-            name: name.clone(),
-            nonce,
-            owner,
-            grace,
-            sent: clock::now(),
-            replies: Rc::default(),
+            talk: Rc::new(talk),
             owes: NodeSet::EMPTY,
             troubles: Vec::new(),
             views: Vec::new(),
@@ -145,7 +95,7 @@ impl Wire {
             return;
         };
         if let Command::Acquire(ask) = command {
-            self.sent = clock::now();
+            self.sent.set(clock::now());
             self.grant
                 .ask(nodes, ask.hold.max(ask.line.unwrap_or_default()));
         }
@@ -163,52 +113,8 @@ impl Wire {
                 self.owes = self.owes.with(id);
                 self.grant.owe(id);
             }
-            self.send(command, id);
+            self.talk.send(command, id);
         }
-    }
-
-    fn send(&self, command: Command, id: NodeId) {
-        let node = self.hub.node(id);
-        let replies = Rc::clone(&self.replies);
-        let (sent, nonce) = (self.sent, self.nonce);
-        if node.live().is_none() {
-            replies.push(Heard {
-                node: id,
-                reply: of(command, Failure::NotSent),
-                to: command,
-                sent,
-                view: None,
-                trouble: None,
-            });
-            return;
-        }
-        let (hub, name) = (Rc::clone(&self.hub), self.name.clone());
-        let keys = Rc::clone(&self.keys);
-        let then = move |answer: Result<Value, Miss>, generation| {
-            let missing = matches!(&answer, Err(Miss::Refused(why)) if why.kind == Kind::NoScript);
-            if missing && let Some(commands) = with_script(&hub, id, &keys, nonce, command) {
-                let node = Rc::clone(hub.node(id));
-                return node.send_all(commands, move |answer, generation| {
-                    let answer = answer.map(|mut all| all.pop().unwrap_or_default());
-                    let heard = read(&hub, &name, id, generation, command, answer);
-                    replies.push(Heard { sent, ..heard });
-                });
-            }
-            let heard = read(&hub, &name, id, generation, command, answer);
-            replies.push(Heard { sent, ..heard });
-        };
-        let item = Item {
-            hub: Rc::clone(&self.hub),
-            command,
-            keys: Rc::clone(&self.keys),
-            nonce,
-            owner: self.owner.clone(),
-            grace: self.grace,
-            grant: Rc::clone(&self.grant),
-            releases: self.grant.releases.get(),
-            then: Box::new(then),
-        };
-        outbox::send(node, item);
     }
 
     /// Waits for the next answer, or for the machine's time, and tells it.
@@ -217,7 +123,7 @@ impl Wire {
     pub(crate) async fn next<M: Machine>(&mut self, machine: &mut M) -> Step<Command, M::Outcome> {
         select! {
             biased;
-            heard = poll_fn(|cx| self.replies.poll_next(cx)) => {
+            heard = poll_fn(|cx| self.talk.poll_next(cx)) => {
                 let (node, reply) = (heard.node, heard.reply);
                 self.note(heard);
                 machine.on_reply(node, reply, clock::now())
@@ -251,7 +157,8 @@ impl Wire {
         tidy(&hub, &name, nonce);
     }
 
-    fn note(&mut self, heard: Heard) {
+    /// Keeps what came with an answer.
+    pub(crate) fn note(&mut self, heard: Heard) {
         let node = heard.node;
         self.troubles
             .extend(heard.trouble.map(|trouble| (node, trouble)));
@@ -277,117 +184,11 @@ impl Wire {
     }
 }
 
-/// An extend or a release for a node without scripts, which has to join: it brings
-/// its script along. Neither votes, so they are harmless there; scripts that do
-/// vote are loaded by joins alone.
-fn with_script(
-    hub: &Hub,
-    node: NodeId,
-    keys: &Keys,
-    nonce: Nonce,
-    command: Command,
-) -> Option<Packed> {
-    let live = hub.node(node).live()?;
-    let scripts = &hub.scripts;
-    let (code, call) = match command {
-        Command::Extend { slot, hold } => {
-            let call = scripts.extend(keys, nonce, slot, hold);
-            (scripts.extend_code(), call)
-        }
-        Command::Release => (
-            scripts.release_code(),
-            scripts.release(keys, &live.run, nonce),
-        ),
-        _ => return None,
-    };
-    let mut commands = Packed::of(&["SCRIPT", "LOAD", code]);
-    commands.append(&call);
-    Some(commands)
-}
-
 impl Drop for Wire {
     fn drop(&mut self) {
         // What was not answered by now has run out.
         self.owes.iter().for_each(|node| self.grant.pay(node));
     }
-}
-
-/// The reply to a command that has no answer.
-const fn of(command: Command, failure: Failure) -> Reply {
-    match command {
-        Command::Acquire(_) => Reply::Acquire(Err(failure)),
-        Command::Promote { .. } => Reply::Promote(Err(failure)),
-        Command::Place { .. } | Command::Yield { .. } => Reply::Noted,
-        Command::Extend { .. } | Command::Release => Reply::Release(Err(failure)),
-    }
-}
-
-/// Reads an answer, and lets everybody learn from it.
-fn read(
-    hub: &Hub,
-    name: &LockName,
-    id: NodeId,
-    generation: u64,
-    command: Command,
-    answer: Result<Value, Miss>,
-) -> Heard {
-    let mut heard = Heard {
-        node: id,
-        reply: of(command, Failure::Refused),
-        to: command,
-        sent: clock::now(),
-        view: None,
-        trouble: None,
-    };
-    let value = match answer {
-        Ok(value) => value,
-        Err(miss) => {
-            heard.reply = match miss {
-                Miss::NotSent => of(command, Failure::NotSent),
-                Miss::Lost => of(command, Failure::Lost),
-                Miss::Refused(trouble) => {
-                    heard.trouble = Some(trouble);
-                    heard.reply
-                }
-            };
-            return heard;
-        }
-    };
-    let reply = decode(command, &value).map(|(reply, view)| {
-        heard.view = view;
-        reply
-    });
-    match reply {
-        Ok(reply) => heard.reply = reply,
-        // It may have done anything.
-        Err(bad) => {
-            heard.trouble = Some(Trouble::nonsense(bad.to_string()));
-            heard.reply = of(command, Failure::Lost);
-        }
-    }
-    match heard.reply {
-        Reply::Acquire(Ok(AcquireReply::NotJoined))
-        | Reply::Promote(Ok(PromoteReply::NotJoined)) => hub.node(id).lapse(generation),
-        Reply::Acquire(Ok(granted)) => hub.proposals.borrow_mut().on_reply(name, &granted),
-        Reply::Promote(Ok(PromoteReply::At(counter))) => {
-            hub.proposals.borrow_mut().note(name, counter);
-        }
-        _ => {}
-    }
-    heard
-}
-
-fn decode(command: Command, value: &Value) -> Result<(Reply, Option<View>), BadReply> {
-    Ok(match command {
-        Command::Acquire(_) => {
-            let (reply, view) = decode_acquire(value)?;
-            (Reply::Acquire(Ok(reply)), view)
-        }
-        Command::Promote { .. } => (Reply::Promote(Ok(decode_promote(value)?)), None),
-        Command::Place { .. } | Command::Yield { .. } => (Reply::Noted, None),
-        Command::Extend { .. } => (Reply::Release(Ok(decode_extend(value)?)), None),
-        Command::Release => (Reply::Release(Ok(decode_release(value)?)), None),
-    })
 }
 
 macro_rules! machine {

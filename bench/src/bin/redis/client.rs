@@ -75,6 +75,13 @@ pub(crate) async fn leasehold(url: &str) -> Result<Client> {
 }
 
 impl Client {
+    pub(crate) const fn peer(&self) -> Peer {
+        match self {
+            Self::Leasehold(_) => Peer::Leasehold,
+            Self::Rslock(_) => Peer::Rslock,
+        }
+    }
+
     /// Takes a lock, waiting for it for as long as it takes. Ours has a token and
     /// is renewed; neither is there in `rslock`.
     pub(crate) async fn lock(&self, name: &str) -> Result<Held> {

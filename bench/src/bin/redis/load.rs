@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use leasehold_bench::{cpu_time, median, switches};
 
 use crate::client::Client;
+use crate::commands;
 use crate::servers::Server;
 
 /// What a load did.
@@ -17,6 +18,8 @@ pub(crate) struct Figures {
     pub(crate) client_micros: f64,
     /// Processor time of the servers, all together, per pair.
     pub(crate) server_micros: f64,
+    /// Commands that the servers were sent per pair, all together.
+    pub(crate) commands: f64,
     /// How often a thread of this process went to sleep per pair.
     pub(crate) sleeps: f64,
 }
@@ -31,7 +34,8 @@ pub(crate) async fn run(
     prefix: &str,
 ) -> Result<Figures> {
     let served = || servers.iter().map(Server::cpu_micros).sum::<Result<f64>>();
-    let (before, slept) = (served()?, switches()?);
+    let sent = || commands::sent(servers, client.peer().sends());
+    let (before, sent_before, slept) = (served()?, sent()?, switches()?);
     let (cpu, start) = (cpu_time(), Instant::now());
     let Sample {
         mut latencies,
@@ -44,6 +48,7 @@ pub(crate) async fn run(
         pairs_per_second: pairs / took.as_secs_f64(),
         client_micros: cpu / pairs,
         server_micros: (served()? - before) / pairs,
+        commands: (sent()? - sent_before) as f64 / pairs,
         sleeps: switches()?.saturating_sub(slept) as f64 / pairs,
         median_micros: median(&mut latencies),
     })

@@ -90,6 +90,9 @@ fn report(n: usize, tasks: usize, ours: &Rounds, theirs: &Rounds) {
         ("the servers' processor time per pair, µs", |f| {
             f.server_micros
         }),
+        ("commands sent per pair, all servers together", |f| {
+            f.commands
+        }),
         ("times a thread of the client slept per pair", |f| f.sleeps),
     ] {
         let (ours, theirs) = both(figure);
