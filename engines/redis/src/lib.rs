@@ -12,7 +12,8 @@
 //! one client. Requests go there over a channel and answers come back over
 //! another, so its futures may be polled anywhere and dropped at any moment; an
 //! attempt that came to nothing is cleaned up there all the same. Each server has
-//! one connection, on which everything is pipelined and stays in order.
+//! one connection, on which everything is pipelined; what is asked under one nonce
+//! stays in order.
 //!
 //! # Layout
 //!

@@ -231,7 +231,7 @@ fn lease(request: &AcquireRequest, token: Token, sent: Instant) -> Lease {
 }
 
 /// Runs a future on this thread; panics at [`LIMIT`].
-fn wait<T>(future: impl Future<Output = T>) -> T {
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
     within(LIMIT, future).unwrap_or_else(|| panic!("no answer within {LIMIT:?}"))
 }
 

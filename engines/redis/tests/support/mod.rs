@@ -18,7 +18,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use client::{Client, Lease, error_of, open, refusal_of, try_open};
+pub use client::{Client, Lease, ask, error_of, open, refusal_of, try_open, wait};
 pub use cluster::Cluster;
 pub use deployment::{Deployment, url};
 pub use history::History;
