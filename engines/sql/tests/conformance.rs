@@ -163,7 +163,8 @@ impl Store for Table {
 impl Drop for Table {
     fn drop(&mut self) {
         if self.own.is_none() {
-            self.sql(&format!("DROP TABLE IF EXISTS {}", self.table));
+            // No reason to fail twice.
+            let _ = server().try_sql(&format!("DROP TABLE IF EXISTS {}", self.table));
         }
     }
 }

@@ -26,6 +26,8 @@ cases! { "processes", "C6":
 fn mortal(lab: &Lab, request: AcquireRequest) -> AcquireRequest {
     match lab.can.detects_death {
         true => request,
+        // Nor does its place in the line outlast it by much.
+        false if request.queue.is_some() => request.brief(lab.pace).queueing(lab.pace.interval),
         false => request.brief(lab.pace),
     }
 }

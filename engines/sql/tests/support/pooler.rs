@@ -5,6 +5,7 @@ use std::process::{Child, Stdio};
 
 use tempfile::TempDir;
 
+use super::user::spawn;
 use super::{Account, Server, free_port, until};
 
 /// A pooler before a server. Dropping it kills it.
@@ -36,13 +37,12 @@ impl Pooler {
             .into_iter()
             .find(|program| std::path::Path::new(program).is_file())
             .unwrap_or("pgbouncer");
-        let process = account
-            .command(program)
+        let mut command = account.command(program);
+        command
             .arg(&file)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("pgbouncer can be started (Debian package pgbouncer)");
+            .stderr(Stdio::null());
+        let process = spawn(command).expect("pgbouncer can be started (Debian package pgbouncer)");
         until("pgbouncer listens", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });

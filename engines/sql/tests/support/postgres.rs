@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
+use super::user::spawn;
 use super::{Account, free_port, until};
 
 /// A server on 127.0.0.1 with a folder of its own. Dropping it kills it.
@@ -129,14 +130,13 @@ impl Server {
         for _ in 0..100 {
             let log = self.home.path().join("log");
             let file = File::create(&log).expect("a file can be made");
-            let process = self
-                .account
-                .command(program("postgres"))
+            let mut command = self.account.command(program("postgres"));
+            command
                 .arg("-D")
                 .arg(self.data())
                 .stdout(file.try_clone().expect("a file can be opened twice"))
-                .stderr(file)
-                .spawn()
+                .stderr(file);
+            let process = spawn(command)
                 .expect("postgres can be started (Debian package postgresql)");
             self.process = Some(process);
             let mut up = false;

@@ -4,7 +4,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
 
 /// Who runs a server.
 #[derive(Clone, Debug)]
@@ -65,4 +68,28 @@ impl Account {
             .stdin(Stdio::null());
         command
     }
+}
+
+/// Starts a program that lives until it is killed or this process ends.
+///
+/// Whoever wants to die with its parent dies with the thread that started it, so
+/// that is one which never ends.
+pub fn spawn(command: Command) -> std::io::Result<Child> {
+    type Order = (Command, Sender<std::io::Result<Child>>);
+    static STARTER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
+    let starter = STARTER.get_or_init(|| {
+        let (orders, ordered) = channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, done) in ordered {
+                // Whoever ordered it waits for it.
+                let _ = done.send(command.spawn());
+            }
+        });
+        Mutex::new(orders)
+    });
+    let (done, started) = channel();
+    let starter = starter.lock().unwrap_or_else(PoisonError::into_inner);
+    starter.send((command, done)).expect("the thread never ends");
+    drop(starter);
+    started.recv().expect("the thread never ends")
 }
