@@ -9,7 +9,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use leasehold_core::{
-    AcquireRequest, Acquired, BreakRequest, Broken, Engine, EngineUrl, Error, ExtendRequest,
+    AcquireRequest, Acquired, BreakRequest, Broken, Capabilities, Engine, EngineUrl, Error, ExtendRequest,
     Extended, Lifetime, LockName, LockStatus, Mode, Nonce, Released, Token, Ttl,
 };
 use leasehold_sql::{SqlEngine, SqlOptions};
@@ -111,7 +111,16 @@ impl Client {
     /// Waits for its turn as the library does: asks, waits for a hint or as long
     /// as it was told, asks again.
     pub fn turn(&self, name: &str, ttl: Duration) -> Result<Lease, Error> {
-        let interval = Duration::from_millis(500);
+        self.turn_every(name, ttl, Duration::from_millis(500))
+    }
+
+    /// The same, asking by itself only this often.
+    pub fn patient_turn(&self, name: &str, ttl: Duration, interval: Duration) -> Lease {
+        self.turn_every(name, ttl, interval)
+            .expect("the server is there")
+    }
+
+    fn turn_every(&self, name: &str, ttl: Duration, interval: Duration) -> Result<Lease, Error> {
         let mut request = ask(name, ttl);
         request.queue = Some(interval);
         let give_up = Instant::now() + LIMIT;
@@ -159,8 +168,8 @@ impl Client {
         }
     }
 
-    pub fn can_break(&self) -> bool {
-        self.engine.capabilities().break_lock
+    pub fn capabilities(&self) -> Capabilities {
+        self.engine.capabilities()
     }
 
     pub fn break_lock(&self, name: &str) -> Result<Broken, Error> {

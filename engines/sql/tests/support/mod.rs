@@ -7,6 +7,7 @@ mod history;
 mod pooler;
 mod postgres;
 mod proxy;
+mod traffic;
 mod user;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -17,8 +18,9 @@ use std::time::{Duration, Instant};
 pub use client::{Client, Lease, ask, error_of, open, refusal_of, try_open, wait};
 pub use history::History;
 pub use pooler::Pooler;
-pub use postgres::Server;
+pub use postgres::{Server, block_on, url_of};
 pub use proxy::Proxy;
+pub use traffic::Traffic;
 pub use user::Account;
 
 /// How long anything may take before a test gives up on it.

@@ -44,16 +44,17 @@ impl Server {
         server.up(lines)
     }
 
-    /// Starts a standby of another server, which copies what that writes a little
-    /// later.
-    pub fn standby_of(primary: &Self, lines: &[&str]) -> Self {
+    /// Starts a standby of the server that is reached there, which copies what that
+    /// writes a little later.
+    pub fn standby_through(host: &str, lines: &[&str]) -> Self {
+        let (_, port) = host.split_once(':').expect("a host and a port");
         let server = Self::folder();
         let made = server
             .account
             .command(program("pg_basebackup"))
             .args(["--no-sync", "--checkpoint=fast", "-R", "-X", "stream", "-D"])
             .arg(server.data())
-            .args(["-d", &format!("host=127.0.0.1 port={} user={ADMIN}", primary.port)])
+            .args(["-d", &format!("host=127.0.0.1 port={port} user={ADMIN}")])
             .output()
             .expect("pg_basebackup can be started (Debian package postgresql)");
         assert!(
