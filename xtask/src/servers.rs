@@ -36,7 +36,12 @@ const fn server(program: &'static str, package: &'static str, service: &'static 
 }
 
 /// What `cargo xtask test` needs. A new server is one line.
-pub(crate) const FOR_TESTS: &[Need] = &[server("redis-server", "redis-server", "redis-server")];
+pub(crate) const FOR_TESTS: &[Need] = &[
+    server("redis-server", "redis-server", "redis-server"),
+    server("postgres", "postgresql", "postgresql"),
+    server("pgbouncer", "pgbouncer", "pgbouncer"),
+    need("setpriv", "util-linux"),
+];
 
 /// What `cargo xtask bench` needs: the peers that are programs.
 pub(crate) const FOR_BENCHES: &[Need] = &[

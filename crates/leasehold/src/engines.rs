@@ -20,7 +20,7 @@ pub struct EngineInfo {
     pub capabilities: Capabilities,
 }
 
-static ENGINES: [EngineInfo; 3] = [
+static ENGINES: [EngineInfo; 4] = [
     EngineInfo {
         kind: "local",
         url: "local: or local:/path/to/locks.db",
@@ -42,6 +42,13 @@ static ENGINES: [EngineInfo; 3] = [
         compiled_in: cfg!(feature = "redis"),
         capabilities: OF_REDIS,
     },
+    EngineInfo {
+        kind: "postgres",
+        url: "postgres://user@host/database",
+        about: "a table of a PostgreSQL database; the token can be checked in your own transactions",
+        compiled_in: cfg!(feature = "postgres"),
+        capabilities: OF_POSTGRES,
+    },
 ];
 
 /// What the Redis engine says of itself, known to builds without it as well.
@@ -51,9 +58,15 @@ const OF_REDIS: Capabilities = {
     can
 };
 
+/// What the PostgreSQL engine says of itself where wake-ups come through.
+const OF_POSTGRES: Capabilities = {
+    let mut can = Capabilities::all();
+    can.detects_death = false;
+    can
+};
+
 /// Schemes of stores that Leasehold has no engine for yet.
-const PLANNED: [&str; 8] = [
-    "postgres",
+const PLANNED: [&str; 7] = [
     "mysql",
     "etcd",
     "zookeeper",
@@ -88,6 +101,11 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Engine>, Error> {
                 leasehold_redis::RedisEngine::connect(options).await?,
             ))
         }
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            let options = leasehold_sql::SqlOptions::from_url(url)?;
+            Ok(Arc::new(leasehold_sql::SqlEngine::connect(options).await?))
+        }
         other => Err(refusal(other)),
     }
 }
@@ -105,6 +123,7 @@ pub(crate) fn refusal(scheme: &str) -> Error {
     let kind = match scheme {
         "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster"
         | "rediss+cluster" => "redis",
+        "postgresql" => "postgres",
         other => other,
     };
     let remedy = if all.clone().any(|known| known == kind) {
@@ -124,7 +143,7 @@ mod tests {
     #[test]
     fn what_cannot_be_opened_is_told_with_what_can() {
         for (url, said) in [
-            ("postgres://user:secret@db", "no engine for it yet"),
+            ("mysql://user:secret@db", "no engine for it yet"),
             ("carrier-pigeon:", "no engine has this name"),
         ] {
             let error = pollster::block_on(open(url)).err().unwrap().to_string();
@@ -139,6 +158,13 @@ mod tests {
     #[test]
     fn what_is_said_of_redis_is_what_it_says() {
         assert_eq!(OF_REDIS, leasehold_redis::capabilities());
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn what_is_said_of_postgres_is_what_it_says() {
+        let pushed = leasehold_core::Wakeup::Pushed;
+        assert_eq!(OF_POSTGRES, leasehold_sql::capabilities(pushed));
     }
 
     #[cfg(not(feature = "redis"))]

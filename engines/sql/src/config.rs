@@ -38,6 +38,8 @@ pub struct SqlOptions {
     pub(crate) poll: Duration,
     /// Whether to try for wake-ups.
     pub(crate) listen: bool,
+    /// Whether a release may be answered before it is safe from a crash.
+    pub(crate) lazy_release: bool,
     pub(crate) connections: usize,
 }
 
@@ -70,6 +72,7 @@ impl fmt::Debug for SqlOptions {
             .field("timeout", &self.timeout)
             .field("poll", &self.poll)
             .field("listen", &self.listen)
+            .field("lazy_release", &self.lazy_release)
             .field("connections", &self.connections)
             .finish_non_exhaustive()
     }
@@ -86,6 +89,8 @@ impl SqlOptions {
     /// long a request may take), `wake=auto` or `wake=poll` (whether to try for
     /// wake-ups), `poll` (250ms: how often a waiter asks that is not woken),
     /// `connections` (4: how many carry requests at most; one more listens),
+    /// `release=durable` or `release=lazy` (whether a release waits for the disk;
+    /// a crash of the server may bring back a lazy one until its TTL is over),
     /// `sslmode=disable` or `sslmode=verify-full` (`require` is taken as the latter)
     /// with `ca`, `cert` and `key` for files in PEM format. Without a password in the
     /// URL, `PGPASSWORD` is used.
@@ -112,17 +117,7 @@ impl SqlOptions {
             Some(schema) => format!("{schema}.{table}"),
             None => table,
         };
-        let listen = match url.take("wake").as_deref() {
-            None | Some("auto") => true,
-            Some("poll") => false,
-            Some(other) => {
-                return Err(Error::invalid(
-                    "wake",
-                    other,
-                    "write wake=auto or wake=poll",
-                ));
-            }
-        };
+        let polls = take_word(&mut url, "wake", ["auto", "poll"])?;
         let options = Self {
             dialect,
             hosts: place.hosts,
@@ -133,7 +128,8 @@ impl SqlOptions {
             table: quoted(&table, dialect)?,
             timeout: take_length(&mut url, "timeout", TIMEOUT)?,
             poll: take_length(&mut url, "poll", POLL)?,
-            listen,
+            listen: !polls,
+            lazy_release: take_word(&mut url, "release", ["durable", "lazy"])?,
             connections: take_connections(&mut url)?,
         };
         url.finish()?;
@@ -301,6 +297,20 @@ fn take_length(url: &mut EngineUrl, key: &'static str, usual: Duration) -> Resul
         ));
     }
     Ok(length)
+}
+
+/// Whether a key has the second of two values; the first is the usual one.
+fn take_word(url: &mut EngineUrl, key: &'static str, words: [&str; 2]) -> Result<bool, Error> {
+    match url.take(key) {
+        None => Ok(false),
+        Some(word) if word == words[0] => Ok(false),
+        Some(word) if word == words[1] => Ok(true),
+        Some(word) => Err(Error::invalid(
+            key,
+            word,
+            format!("write {key}={} or {key}={}", words[0], words[1]),
+        )),
+    }
 }
 
 fn take_connections(url: &mut EngineUrl) -> Result<usize, Error> {

@@ -307,10 +307,8 @@ async fn write(
         lasts: columns.lasts,
         era: &base.era,
         max_age: max_age(op, base),
-        // A crash may bring back what was released, until its TTL is over; a
-        // hand-over is made durable by its claim. What grants or prolongs must not
-        // be lost.
-        lazy: matches!(op, Op::Release(..)) && record.is_idle(),
+        // What grants or prolongs must not be lost, on no account.
+        lazy: hub.options.lazy_release && matches!(op, Op::Release(..)) && record.is_idle(),
         wake: channels(hub, &step.hints),
     };
     match hub.write(&write).await {

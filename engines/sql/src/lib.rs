@@ -29,6 +29,7 @@
 //!   read and written. `known.rs`: what is remembered.
 //! * `hub.rs`: what the requests share. `backend.rs`: the server.
 //! * `postgres/`: how PostgreSQL says it.
+//! * `doctor.rs`: looking at a server for an operator.
 //! * `fence.rs`: the token's check inside a transaction of the protected data.
 //! * `fail.rs`, `clock.rs`: errors, time.
 
@@ -37,6 +38,7 @@
 mod backend;
 mod clock;
 mod config;
+mod doctor;
 mod drive;
 mod engine;
 mod fail;
@@ -53,5 +55,6 @@ mod tls;
 mod wakeups;
 
 pub use config::SqlOptions;
+pub use doctor::diagnose;
 pub use engine::{SqlEngine, capabilities};
 pub use fence::{Dialect, Fence};

@@ -113,7 +113,7 @@ fn signed(token: Token) -> i64 {
 /// are more than it can.
 pub(crate) fn era_floor(now: Micros) -> Token {
     let micros = u64::try_from(now).unwrap_or(0);
-    let rest = (micros % 1_000_000 << 20) / 1_000_000;
+    let rest = ((micros % 1_000_000) << 20) / 1_000_000;
     Token::era(micros / 1_000_000).saturating_add(rest)
 }
 

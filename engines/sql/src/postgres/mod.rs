@@ -3,8 +3,10 @@
 //! * `connect.rs`, `tls.rs`: a connection. `pool.rs`: a few of them.
 //! * `schema.rs`: the table. `statements.rs`: what is sent, and what comes back.
 //! * `listen.rs`: wake-ups. `fail.rs`: what a refusal means.
+//! * `doctor.rs`: what a careful operator would check.
 
 mod connect;
+pub(crate) mod doctor;
 mod fail;
 pub(crate) mod listen;
 mod pool;

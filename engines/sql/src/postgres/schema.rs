@@ -44,8 +44,7 @@ pub(super) async fn prepare(client: &Client, options: &SqlOptions) -> Result<Pre
     if !exists(client, options).await? {
         create(client, options).await?;
     }
-    check_columns(client, options).await?;
-    check_rights(client, options).await?;
+    check(client, options).await?;
     let timeline = client
         .query_typed_one("SELECT pg_walfile_name(pg_current_wal_lsn())", &[])
         .await;
@@ -55,6 +54,12 @@ pub(super) async fn prepare(client: &Client, options: &SqlOptions) -> Result<Pre
     Ok(Prepared {
         has_timeline: timeline.is_ok(),
     })
+}
+
+/// Sees to it that the table is ours and may be used.
+pub(super) async fn check(client: &Client, options: &SqlOptions) -> Result<(), Trouble> {
+    check_columns(client, options).await?;
+    check_rights(client, options).await
 }
 
 fn refuse_unfit(
@@ -153,6 +158,18 @@ async fn check_columns(client: &Client, options: &SqlOptions) -> Result<(), Trou
     let stranger = found
         .iter()
         .find(|column| column.3 && !COLUMNS.iter().any(|(name, _)| *name == column.0));
+    let unique = client
+        .query_typed_one(
+            "SELECT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid \
+             AND a.attname = 'name' WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid \
+             AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)",
+            &[(&options.table, Type::TEXT)],
+        )
+        .await;
+    let unique: bool = unique
+        .map_err(|error| fail::of_request(options, &error))?
+        .get(0);
+    let wrong = wrong.or_else(|| (!unique).then(|| "its column name is not unique".to_owned()));
     let wrong = wrong.or_else(|| stranger.map(|column| format!("its column {} must be filled", column.0)));
     wrong.map_or(Ok(()), |wrong| {
         Err(Trouble::new(

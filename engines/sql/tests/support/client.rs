@@ -108,6 +108,18 @@ impl Client {
         }
     }
 
+    /// Takes a share of the lock, which must be free for it.
+    #[track_caller]
+    pub fn share(&self, name: &str, ttl: Duration) -> Lease {
+        let mut request = ask(name, ttl);
+        request.mode = Mode::Shared;
+        let sent = Instant::now();
+        match wait(self.engine.acquire(&request)) {
+            Ok(Acquired::Granted(granted)) => lease(&request, granted.token, sent),
+            other => panic!("{name:?} cannot be shared: {other:?}"),
+        }
+    }
+
     /// Waits for its turn as the library does: asks, waits for a hint or as long
     /// as it was told, asks again.
     pub fn turn(&self, name: &str, ttl: Duration) -> Result<Lease, Error> {

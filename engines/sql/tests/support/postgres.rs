@@ -120,6 +120,13 @@ impl Server {
         self.home.path()
     }
 
+    /// Writes a file of the server's folder anew.
+    pub fn write_data(&self, name: &str, text: &str) {
+        let file = self.data().join(name);
+        fs::write(&file, text).expect("a file can be written");
+        self.account.give(&file);
+    }
+
     pub fn data(&self) -> PathBuf {
         self.home.path().join("data")
     }
