@@ -220,7 +220,10 @@ fn parse_hosts(
             };
             Ok(vec![(Host::Unix(socket.into()), port)])
         }
-        None => hosts.split(',').map(|host| parse_host(scheme, host, usual)).collect(),
+        None => hosts
+            .split(',')
+            .map(|host| parse_host(scheme, host, usual))
+            .collect(),
     }
 }
 
@@ -333,7 +336,9 @@ fn password_around(dialect: Dialect) -> Option<String> {
         Dialect::Postgres => "PGPASSWORD",
         Dialect::Mysql => "MYSQL_PWD",
     };
-    std::env::var(variable).ok().filter(|found| !found.is_empty())
+    std::env::var(variable)
+        .ok()
+        .filter(|found| !found.is_empty())
 }
 
 fn decode(setting: &str, text: &str) -> Result<String, Error> {
@@ -373,7 +378,12 @@ mod tests {
             options.hosts,
             [(Host::Unix("/run/postgresql".into()), 5433)]
         );
-        assert!(from("postgres://db/app?ca=/etc/ca.pem").unwrap().tls.is_some());
+        assert!(
+            from("postgres://db/app?ca=/etc/ca.pem")
+                .unwrap()
+                .tls
+                .is_some()
+        );
     }
 
     #[test]

@@ -23,7 +23,10 @@ use Promise::{C3, C6};
 pub async fn diagnose(url: EngineUrl, ttl: Duration) -> Result<Vec<Finding>, Error> {
     let options = SqlOptions::from_url(url)?;
     let asked = Arc::new(options.clone());
-    let looked = on_a_thread(options.kind(), move || async move { look(&asked, ttl).await });
+    let looked = on_a_thread(
+        options.kind(),
+        move || async move { look(&asked, ttl).await },
+    );
     let (mut findings, has_table) = looked.await??;
     findings.extend(in_the_clear(&options));
     if has_table && options.listen {

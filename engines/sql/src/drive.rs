@@ -3,8 +3,8 @@
 
 use leasehold_core::record::{Hint, Record, Step, View};
 use leasehold_core::{
-    AcquireRequest, Acquired, Error, Extended, Instant, LockName, LockStatus, Nonce, Released, StoreTime,
-    Token,
+    AcquireRequest, Acquired, Error, Extended, Instant, LockName, LockStatus, Nonce, Released,
+    StoreTime, Token,
 };
 
 use crate::clock;

@@ -73,7 +73,9 @@ impl Fence {
         };
         let sql = self.sql(table)?;
         Ok(match self.dialect {
-            Dialect::Postgres => sql.replacen(second, &token.to_string(), 1).replacen(first, &name, 1),
+            Dialect::Postgres => sql
+                .replacen(second, &token.to_string(), 1)
+                .replacen(first, &name, 1),
             Dialect::Mysql => sql
                 .replacen(second, &format!("fence <= {token}"), 1)
                 .replacen(first, &format!("name = {name}"), 1),
@@ -102,7 +104,10 @@ pub(crate) fn quoted(table: &str, dialect: Dialect) -> Result<String, Error> {
             "give a name of letters, digits and _, as in leasehold or app.leasehold",
         ));
     }
-    let quoted: Vec<_> = parts.iter().map(|part| format!("{mark}{part}{mark}")).collect();
+    let quoted: Vec<_> = parts
+        .iter()
+        .map(|part| format!("{mark}{part}{mark}"))
+        .collect();
     Ok(quoted.join("."))
 }
 

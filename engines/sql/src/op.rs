@@ -103,6 +103,9 @@ fn is_recorded(last: Option<&Break>, request: &BreakRequest, first: &Broken) -> 
         last.by == request.by
             && last.reason == request.reason
             && last.unix_seconds == request.unix_seconds
-            && last.ended.iter().eq(first.ended.iter().map(|held| &held.token))
+            && last
+                .ended
+                .iter()
+                .eq(first.ended.iter().map(|held| &held.token))
     })
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use leasehold_core::{Extended, Released, Wakeup};
 use support::{Client, Proxy, Server, Traffic, says, until};
 
-const KEYS: &str = "timeout=1s";
+const KEYS: &str = "timeout=5s";
 const TTL: Duration = Duration::from_secs(2);
 /// So long that it ends with the test.
 const LONG: Duration = Duration::from_secs(600);
@@ -87,9 +87,13 @@ fn a_connection_that_swallows_everything_is_replaced() {
     let client = Client::open(&through);
     let lease = client.take("a", TTL);
     proxy.swallow();
-    let error = client.extend(&lease, TTL).expect_err("nothing comes through");
+    let error = client
+        .extend(&lease, TTL)
+        .expect_err("nothing comes through");
     assert!(error.may_be_held(), "{error}");
-    let error = client.try_take("b", TTL).expect_err("nothing comes through");
+    let error = client
+        .try_take("b", TTL)
+        .expect_err("nothing comes through");
     says(&error, &[&proxy.host()]);
     // Others go on, and have the lock when its TTL is over.
     let other = Client::open(&server.url(KEYS));
@@ -130,7 +134,8 @@ fn a_waiter_whose_ear_was_cut_off_is_woken_all_the_same() {
         // It asks by itself only every ten minutes.
         let waiting = scope.spawn(|| waiter.patient_turn("a", TTL, LONG));
         until("it waits", || holder.inspect("a").waiters.len() == 1);
-        let listening = "FROM pg_stat_activity WHERE application_name = 'leasehold' AND query LIKE 'LISTEN%'";
+        let listening =
+            "FROM pg_stat_activity WHERE application_name = 'leasehold' AND query LIKE 'LISTEN%'";
         let ears = server.sql(&format!("SELECT pid {listening}"));
         server.sql(&format!("SELECT pg_terminate_backend(pid) {listening}"));
         until("they listen again", || {

@@ -39,7 +39,11 @@ fn a_token_is_good_until_the_next_grant_or_a_break() {
     assert!(!is_good(&server, name, first.token));
     assert!(is_good(&server, name, second.token));
     let written = Fence::new(Dialect::Postgres)
-        .sql_for("leasehold", &LockName::new(name).expect("a name"), second.token)
+        .sql_for(
+            "leasehold",
+            &LockName::new(name).expect("a name"),
+            second.token,
+        )
         .expect("a table's name");
     assert_eq!(server.sql(&written).len(), 1);
     client.break_lock(name).expect("the server is there");
@@ -91,10 +95,16 @@ fn nobody_is_granted_the_lock_while_a_checked_transaction_runs() {
             let blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted";
             server.sql(blocked)[0][0] != "0"
         });
-        assert!(!waiting.is_finished(), "granted under a checked transaction");
+        assert!(
+            !waiting.is_finished(),
+            "granted under a checked transaction"
+        );
         say("UPDATE accounts SET balance = 7 WHERE id = 1");
         say("COMMIT");
-        let next = waiting.join().expect("no panic").expect("the server is there");
+        let next = waiting
+            .join()
+            .expect("no panic")
+            .expect("the server is there");
         assert!(next.token > stale.token);
     });
     assert!(!is_good(&server, "accounts/1", stale.token));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use leasehold_core::{Extended, Token};
 use support::{Client, Proxy, Server, error_of, says, until};
 
-const KEYS: &str = "timeout=2s";
+const KEYS: &str = "timeout=10s";
 const TTL: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(600);
 
@@ -96,7 +96,9 @@ fn what_a_dead_holder_had_is_free_after_a_ttl_on_the_new_server() {
     caught_up(&first, &second);
     first.kill();
     second.sql("SELECT pg_promote()");
-    let next = Client::open(&both).turn("a", TTL).expect("the server is there");
+    let next = Client::open(&both)
+        .turn("a", TTL)
+        .expect("the server is there");
     assert!(next.token > held.token);
 }
 

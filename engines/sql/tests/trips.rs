@@ -87,7 +87,10 @@ fn copy(mut from: TcpStream, mut to: TcpStream) {
 fn a_known_lock_takes_one_and_another_two() {
     let server = Server::start(&[]);
     let proxy = Counting::before(server.port());
-    let url = url_of(&format!("127.0.0.1:{}", proxy.port), "wake=poll&connections=1");
+    let url = url_of(
+        &format!("127.0.0.1:{}", proxy.port),
+        "wake=poll&connections=1",
+    );
     let client = Client::open(&url);
     let other = Client::open(&server.url(""));
     let theirs = other.take("theirs", TTL);

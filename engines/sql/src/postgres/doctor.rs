@@ -88,7 +88,9 @@ async fn facts(client: &Client, options: &SqlOptions) -> Result<Facts, Trouble> 
         current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), \
         (SELECT count(*) FROM pg_stat_replication), current_setting('autovacuum') = 'on', \
         to_regclass($1) IS NOT NULL";
-    let row = client.query_typed_one(sql, &[(&options.table, Type::TEXT)]).await;
+    let row = client
+        .query_typed_one(sql, &[(&options.table, Type::TEXT)])
+        .await;
     let row = row.map_err(failed)?;
     let standby: bool = row.get(1);
     let table: bool = row.get(8);
@@ -139,13 +141,15 @@ async fn clock_of(
 
 /// What it means. Asks nobody.
 fn judge(options: &SqlOptions, ttl: Duration, facts: &Facts) -> Vec<Finding> {
-    let finding = |severity, check, detail: String| {
-        Finding::new(severity, check, options.place(), detail)
-    };
+    let finding =
+        |severity, check, detail: String| Finding::new(severity, check, options.place(), detail);
     let mut all = vec![finding(
         Severity::Ok,
         Finding::REACH,
-        format!("PostgreSQL {} answers within {:?}", facts.version, facts.trip),
+        format!(
+            "PostgreSQL {} answers within {:?}",
+            facts.version, facts.trip
+        ),
     )];
     if facts.standby {
         all.push(
@@ -158,7 +162,10 @@ fn judge(options: &SqlOptions, ttl: Duration, facts: &Facts) -> Vec<Finding> {
         all.push(finding(
             Severity::Note,
             "table",
-            format!("there is no table {} yet; the first client makes it", options.table),
+            format!(
+                "there is no table {} yet; the first client makes it",
+                options.table
+            ),
         ));
     }
     all.extend(keeping(facts).map(|(severity, detail, meaning, remedy)| {
@@ -182,7 +189,10 @@ fn judge(options: &SqlOptions, ttl: Duration, facts: &Facts) -> Vec<Finding> {
     if !facts.autovacuum {
         all.push(
             finding(Severity::Warning, "autovacuum", "it is off".to_owned())
-                .means(&[C6], "every grant leaves a dead row version; the table grows and slows down")
+                .means(
+                    &[C6],
+                    "every grant leaves a dead row version; the table grows and slows down",
+                )
                 .remedy("switch autovacuum on, at least for the table of locks"),
         );
     }
@@ -190,9 +200,7 @@ fn judge(options: &SqlOptions, ttl: Duration, facts: &Facts) -> Vec<Finding> {
 }
 
 /// Settings that may lose what was answered.
-fn keeping(
-    facts: &Facts,
-) -> impl Iterator<Item = (Severity, String, &'static str, &'static str)> {
+fn keeping(facts: &Facts) -> impl Iterator<Item = (Severity, String, &'static str, &'static str)> {
     let bad = [
         (
             !facts.fsync,
@@ -269,7 +277,10 @@ fn clocks(
     const CHECK: &str = "clock";
     let [(first, ours), (second, ours_later)] = facts.clocks;
     let theirs = u64::try_from(second.saturating_sub(first)).unwrap_or(0);
-    let (theirs, ours) = (Duration::from_micros(theirs), ours_later.saturating_sub(ours));
+    let (theirs, ours) = (
+        Duration::from_micros(theirs),
+        ours_later.saturating_sub(ours),
+    );
     let mut all = Vec::new();
     if theirs.abs_diff(ours) > STRAY + facts.trip {
         all.push(

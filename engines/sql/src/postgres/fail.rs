@@ -34,7 +34,11 @@ pub(super) fn of_request(options: &SqlOptions, error: &Error) -> Trouble {
         Some(said) => of_server(options, said),
         None => Trouble::new(
             Kind::Silent,
-            format!("the connection to {} broke: {}", options.place(), whole(error)),
+            format!(
+                "the connection to {} broke: {}",
+                options.place(),
+                whole(error)
+            ),
             "see that the server runs; its log may say why it hung up",
         ),
     }
@@ -63,11 +67,15 @@ fn classify(options: &SqlOptions, code: &SqlState) -> (Kind, String) {
         ),
         "42P01" | "3F000" => (
             Kind::Refused,
-            format!("create {table} as engines/sql/migrations/postgres.sql has it, or open the engine anew as a user who may"),
+            format!(
+                "create {table} as engines/sql/migrations/postgres.sql has it, or open the engine anew as a user who may"
+            ),
         ),
         "42703" | "42804" | "42883" | "23502" => (
             Kind::Shape,
-            format!("{table} is a table of another kind: choose another table= in the URL, or restore its columns as engines/sql/migrations/postgres.sql has them"),
+            format!(
+                "{table} is a table of another kind: choose another table= in the URL, or restore its columns as engines/sql/migrations/postgres.sql has them"
+            ),
         ),
         "25006" | "55000" => refused(
             "it is a standby, or takes no writes: name the primary, or all hosts with commas between, of which the one that takes writes is used",

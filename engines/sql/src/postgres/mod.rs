@@ -150,7 +150,11 @@ impl Postgres {
     fn odd(&self, error: tokio_postgres::Error) -> Trouble {
         Trouble::new(
             Kind::Shape,
-            format!("{} on {}: {error}", self.options.table, self.options.place()),
+            format!(
+                "{} on {}: {error}",
+                self.options.table,
+                self.options.place()
+            ),
             "choose another table= in the URL, or restore its columns as docs/engines/postgres.md has them",
         )
     }

@@ -170,7 +170,8 @@ async fn check_columns(client: &Client, options: &SqlOptions) -> Result<(), Trou
         .map_err(|error| fail::of_request(options, &error))?
         .get(0);
     let wrong = wrong.or_else(|| (!unique).then(|| "its column name is not unique".to_owned()));
-    let wrong = wrong.or_else(|| stranger.map(|column| format!("its column {} must be filled", column.0)));
+    let wrong =
+        wrong.or_else(|| stranger.map(|column| format!("its column {} must be filled", column.0)));
     wrong.map_or(Ok(()), |wrong| {
         Err(Trouble::new(
             Kind::Shape,
@@ -193,8 +194,14 @@ async fn check_rights(client: &Client, options: &SqlOptions) -> Result<(), Troub
     missing.map_or(Ok(()), |missing| {
         Err(Trouble::new(
             Kind::Refused,
-            format!("the user {user} lacks the right to {missing} on {}", options.table),
-            format!("GRANT SELECT, INSERT, UPDATE ON {} TO {user}", options.table),
+            format!(
+                "the user {user} lacks the right to {missing} on {}",
+                options.table
+            ),
+            format!(
+                "GRANT SELECT, INSERT, UPDATE ON {} TO {user}",
+                options.table
+            ),
         ))
     })
 }

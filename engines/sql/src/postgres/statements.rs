@@ -17,7 +17,8 @@ const DURABLE: &str = "CASE current_setting('synchronous_commit') WHEN 'off' THE
 /// A commit that does not.
 const LAZY: &str = "set_config('synchronous_commit', 'off', true)";
 /// Tells others, if the transaction is committed.
-const WAKE: &str = "(SELECT count(pg_notify(c, p)) FROM unnest($12::text[], $13::text[]) AS n(c, p))";
+const WAKE: &str =
+    "(SELECT count(pg_notify(c, p)) FROM unnest($12::text[], $13::text[]) AS n(c, p))";
 const NO_WAKE: &str = "0";
 
 /// The statements for one table.

@@ -9,8 +9,8 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use leasehold_core::{
-    AcquireRequest, Acquired, BreakRequest, Broken, Capabilities, Engine, EngineUrl, Error, ExtendRequest,
-    Extended, Lifetime, LockName, LockStatus, Mode, Nonce, Released, Token, Ttl,
+    AcquireRequest, Acquired, BreakRequest, Broken, Capabilities, Engine, EngineUrl, Error,
+    ExtendRequest, Extended, Lifetime, LockName, LockStatus, Mode, Nonce, Released, Token, Ttl,
 };
 use leasehold_sql::{SqlEngine, SqlOptions};
 

@@ -144,8 +144,8 @@ impl Server {
                 .arg(self.data())
                 .stdout(file.try_clone().expect("a file can be opened twice"))
                 .stderr(file);
-            let process = spawn(command)
-                .expect("postgres can be started (Debian package postgresql)");
+            let process =
+                spawn(command).expect("postgres can be started (Debian package postgresql)");
             self.process = Some(process);
             let mut up = false;
             until("postgres answers, or ends", || {
@@ -198,7 +198,10 @@ impl Server {
         };
         let mut found = vec![Pid::from_child(process)];
         let parent = format!("{}", process.id());
-        for entry in fs::read_dir("/proc").expect("the processes can be listed").flatten() {
+        for entry in fs::read_dir("/proc")
+            .expect("the processes can be listed")
+            .flatten()
+        {
             let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
             // "pid (name) state parent …"; a name may have anything in it.
             let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);

@@ -89,7 +89,9 @@ pub fn spawn(command: Command) -> std::io::Result<Child> {
     });
     let (done, started) = channel();
     let starter = starter.lock().unwrap_or_else(PoisonError::into_inner);
-    starter.send((command, done)).expect("the thread never ends");
+    starter
+        .send((command, done))
+        .expect("the thread never ends");
     drop(starter);
     started.recv().expect("the thread never ends")
 }
