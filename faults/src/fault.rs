@@ -84,7 +84,7 @@ impl Kind {
 }
 
 /// A fault: what is done, and to whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     /// What.
     pub kind: Kind,
@@ -94,8 +94,8 @@ pub struct Fault {
     pub targets: Vec<usize>,
     /// How long it goes on.
     pub length: Duration,
-    /// By how much, in the words of libfaketime for clocks, else unused.
-    clock: String,
+    /// The clock's step in seconds and its rate, if it is about clocks.
+    clock: (f64, f64),
     /// By how much a slow connection is slow.
     late: Duration,
 }
@@ -125,11 +125,13 @@ impl Fault {
             _ => ttl.mul_f64(0.7 + dice.f64() * 1.5),
         };
         let clock = match kind {
-            Kind::ClockStep => {
-                let sign = if dice.bool() { '+' } else { '-' };
-                format!("{sign}{}s x1", [2, 5, 30, 3_600][dice.usize(..4)])
-            }
-            _ => ["+0 x1.2", "+0 x0.8", "+0 x2", "+0 x0.5"][dice.usize(..4)].to_owned(),
+            // A key that is set while a clock is ahead outlives the step by as much, so
+            // not by more than the rest after it.
+            Kind::ClockStep => (
+                [2.0, 5.0, -2.0, -5.0, -30.0, -3_600.0][dice.usize(..6)],
+                1.0,
+            ),
+            _ => (0.0, [1.2, 0.8, 2.0, 0.5][dice.usize(..4)]),
         };
         Self {
             kind,
@@ -148,7 +150,7 @@ impl Fault {
         let forgets = self.kind.forgets(flavour);
         let tail = match self.kind {
             _ if forgets => max_ttl + Duration::from_millis(2_500),
-            Kind::ClockStep | Kind::ClockRate => max_ttl + Duration::from_millis(1_500),
+            Kind::ClockStep | Kind::ClockRate => max_ttl + Duration::from_millis(2_500),
             Kind::ClientStop | Kind::ClientKill => ttl + Duration::from_millis(500),
             _ => Duration::from_millis(1_500),
         };
@@ -177,7 +179,8 @@ impl Fault {
         let numbers = numbers.join(", ");
         match self.kind {
             Kind::ClientStop | Kind::ClientKill => format!("worker process {numbers}"),
-            Kind::ClockStep | Kind::ClockRate => format!("servers {numbers}: {}", self.clock),
+            Kind::ClockStep => format!("servers {numbers}: {:+} s", self.clock.0),
+            Kind::ClockRate => format!("servers {numbers}: × {}", self.clock.1),
             Kind::Slow => format!("servers {numbers}: {:?} each way", self.late),
             _ => format!("servers {numbers}"),
         }
@@ -203,7 +206,10 @@ impl Fault {
                 Kind::AnswersLost => scene.proxies[at].hold_answers(),
                 Kind::Slow => scene.proxies[at].slow(self.late),
                 Kind::Cut => scene.proxies[at].cut(),
-                Kind::ClockStep | Kind::ClockRate => scene.servers[at].set_clock(&self.clock)?,
+                Kind::ClockStep | Kind::ClockRate => {
+                    let (step, rate) = self.clock;
+                    scene.servers[at].set_clock(step, rate)?;
+                }
                 Kind::FullDisk => scene.servers[at].fill_disk()?,
                 Kind::ClientStop => signal(monitor, at, Signal::STOP)?,
                 Kind::ClientKill => signal(monitor, at, Signal::KILL)?,
@@ -227,8 +233,8 @@ impl Fault {
                     scene.proxies[at].pass();
                 }
                 Kind::ClockStep | Kind::ClockRate => {
-                    let usual = scene.usual_clock(at);
-                    scene.servers[at].set_clock(usual)?;
+                    let rate = scene.usual_rate(at);
+                    scene.servers[at].set_clock(0.0, rate)?;
                 }
                 Kind::FullDisk => {
                     scene.servers[at].empty_disk()?;

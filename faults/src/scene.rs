@@ -32,7 +32,7 @@ impl Flavour {
 }
 
 /// Rates within the margin, for servers without persistence.
-const RATES: [&str; NODES] = ["+0 x1", "+0 x1.004", "+0 x0.996", "+0 x1.002", "+0 x0.998"];
+const RATES: [f64; NODES] = [1.0, 1.004, 0.996, 1.002, 0.998];
 
 /// Five servers behind five proxies. Dropping it ends them.
 #[derive(Debug)]
@@ -56,14 +56,15 @@ impl Scene {
         let servers = (0..NODES).map(|_| Server::start(durable, faketime.clone()));
         let servers = servers.collect::<Result<Vec<_>>>()?;
         let proxies = servers.iter().map(|server| Proxy::to(server.port()));
-        let scene = Self {
+        let mut scene = Self {
             proxies: proxies.collect::<Result<_>>()?,
             servers,
             flavour,
             has_clocks: faketime.is_some(),
         };
         for node in 0..NODES {
-            scene.servers[node].set_clock(scene.usual_clock(node))?;
+            let rate = scene.usual_rate(node);
+            scene.servers[node].set_clock(0.0, rate)?;
         }
         Ok(scene)
     }
@@ -85,7 +86,7 @@ impl Scene {
         self.has_clocks
     }
 
-    pub(crate) const fn usual_clock(&self, node: usize) -> &'static str {
+    pub(crate) const fn usual_rate(&self, node: usize) -> f64 {
         match self.flavour {
             Flavour::Memory => RATES[node],
             Flavour::Durable => RATES[0],

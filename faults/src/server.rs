@@ -31,6 +31,9 @@ pub struct Server {
     /// The libraries to load before its own that show it another time than there is.
     faketime: Option<String>,
     process: Option<Child>,
+    started: Instant,
+    /// Seconds off the true time, and rate.
+    clock: (f64, f64),
 }
 
 impl Server {
@@ -49,9 +52,10 @@ impl Server {
                 durable,
                 faketime: faketime.clone(),
                 process: None,
+                started: Instant::now(),
+                clock: (0.0, 1.0),
             };
             server.configure()?;
-            server.set_clock("+0 x1")?;
             match server.start_again() {
                 Ok(()) => return Ok(server),
                 Err(error) if server.is_running() => return Err(error),
@@ -119,6 +123,8 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
+        self.started = Instant::now();
+        self.write_clock()?;
         let process = command
             .spawn()
             .context("cannot start setpriv, which starts redis-server (Debian: util-linux)")?;
@@ -177,16 +183,25 @@ impl Server {
         Ok(())
     }
 
-    /// Sets its clock, in the words of libfaketime: an offset and a rate, as in
-    /// `-10s x1` or `+0 x1.1`. It keeps an earlier rate if none is named. No effect on
-    /// a server that was started without it.
+    /// Sets its clock to so many seconds off the true time, and lets it go on from
+    /// there at this rate. No effect on a server that was started without libfaketime.
     ///
     /// # Errors
     ///
     /// If the file that it reads cannot be written.
-    pub fn set_clock(&self, words: &str) -> Result<()> {
+    pub fn set_clock(&mut self, step: f64, rate: f64) -> Result<()> {
+        self.clock = (step, rate);
+        self.write_clock()
+    }
+
+    fn write_clock(&self) -> Result<()> {
+        let (step, rate) = self.clock;
+        // It applies a rate to all the time since the process started, which would be
+        // a step; and it keeps an earlier rate if none is named.
+        let run = self.started.elapsed().as_secs_f64();
+        let offset = step - run * (rate - 1.0);
         // In one step, so that it never reads half of it.
-        fs::write(self.path("clock.new"), format!("{words}\n"))?;
+        fs::write(self.path("clock.new"), format!("{offset:+.3} x{rate}\n"))?;
         fs::rename(self.path("clock.new"), self.path("clock"))?;
         Ok(())
     }

@@ -172,6 +172,23 @@ fn a_waiter_beside_a_free_lock_is_stuck_unless_no_quorum_was_there() {
 }
 
 #[test]
+fn a_waiter_that_stood_still_itself_is_not_stuck() {
+    for (process, count) in [(1, 0), (0, 1)] {
+        let mut sample = Sample::default();
+        let lease = sample.grant(0, 1, 0, 2);
+        sample.release(0, lease, 10, Outcome::Released);
+        sample.acquire(1, Kind::Exclusive, 5, 5_005, Outcome::Busy, None);
+        sample.band(Scope::Client, false, 1_000, 4_800);
+        let Some(Record::Fault(band)) = sample.records.last_mut() else {
+            panic!("not a fault");
+        };
+        band.processes = vec![process];
+        let verdict = check(&sample.records);
+        assert_eq!(verdict.totals.stuck_waiters, count, "process {process}");
+    }
+}
+
+#[test]
 fn what_may_be_held_by_an_unknown_outcome_is_not_free() {
     let mut sample = Sample::default();
     sample.grant(0, 1, 0, 2);

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::clock::now_us;
 use crate::failure::Failure;
-use crate::history::{self, Call, Record, Run, WriteTo};
+use crate::history::{self, Band, Call, Record, Run, Scope, WriteTo};
 use crate::plan::Plan;
 use crate::protocol::{Answer, Ask, Hello, Outcome, Said, What};
 use crate::register::Registers;
@@ -31,6 +31,9 @@ use process::Heard;
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often the run looks at what it shares with others, at least.
 const LOOK: Duration = Duration::from_millis(100);
+/// If it does not get to look for so much longer, the machine stood still, and with it
+/// the workers, and whatever else runs here.
+const STALL: Duration = Duration::from_millis(400);
 
 /// Runs the plan with workers started by this command, and returns what happened;
 /// each record is written to `log` as well, as soon as it is known.
@@ -118,11 +121,16 @@ impl Stage<'_> {
     fn play(&mut self, worker: &Hello) -> Result<(), Failure> {
         let end = now_us() + micros(self.plan.duration);
         let mut last = u64::MAX;
+        let mut looked = now_us();
         for actor in 0..self.actors.len() {
             self.timer(Duration::ZERO, Timer::Actor(actor, 0));
         }
         loop {
             let now = now_us();
+            if now - looked > micros(LOOK + STALL) {
+                self.stood_still(looked, now)?;
+            }
+            looked = now;
             if last == u64::MAX && (now >= end || self.monitor.is_stopped()) {
                 last = now + micros(self.plan.wait + self.plan.ttl * 3 + Duration::from_secs(5));
             }
@@ -141,6 +149,24 @@ impl Stage<'_> {
                 self.record(Record::Fault(band))?;
             }
         }
+    }
+
+    /// Writes down that nothing went on here for a while: nobody's wait of that time
+    /// says anything about the locks.
+    fn stood_still(&mut self, from_us: u64, to_us: u64) -> Result<(), Failure> {
+        let processes = self.actors.iter().map(|actor| number(actor.process));
+        let mut processes: Vec<_> = processes.collect();
+        processes.dedup();
+        self.record(Record::Fault(Band {
+            kind: "machine stood still".into(),
+            target: "everything".into(),
+            scope: Scope::Client,
+            voids: false,
+            from_us,
+            to_us,
+            tail_us: micros(self.plan.ttl),
+            processes,
+        }))
     }
 
     /// Does what it is time for.
