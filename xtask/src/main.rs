@@ -5,7 +5,7 @@
 //! One file per verb, named after it: `verify` changes nothing, `fix` rewrites, `test` is the
 //! README's test command, `fuzz` feeds what nobody should send, `interop` runs other projects'
 //! clients beside ours, `faults` breaks servers while clients use them, `peers` installs other
-//! projects' clients for it, `bench` measures, `man` writes man pages and completions. Under them:
+//! projects' clients for it, `bench` measures, `sim` simulates, `man` writes man pages and completions. Under them:
 //!
 //! * [`checks`]: what `verify` asks of dependencies and source files.
 //! * [`steps`]: runs named steps to the end and sums them up.
@@ -27,6 +27,7 @@ mod process;
 mod python;
 mod safety;
 mod servers;
+mod sim;
 mod steps;
 mod test;
 mod trixie;
@@ -96,6 +97,8 @@ enum Verb {
     Peers,
     /// Run every proof and write docs/safety.md.
     Safety(safety::Options),
+    /// Play the protocols, as shipped, against faults at random; make mistakes on purpose.
+    Sim(sim::Sim),
     /// Write man pages and shell completions to the target directory's `assets`.
     Man,
 }
@@ -112,6 +115,7 @@ fn main() -> ExitCode {
         Verb::Faults { args } => faults::run(&args),
         Verb::Peers => peers::run(),
         Verb::Safety(options) => safety::run(&options),
+        Verb::Sim(sim) => sim::run(&sim),
         Verb::Man => man::run(),
     };
     match outcome {

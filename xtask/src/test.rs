@@ -6,9 +6,13 @@ use crate::fuzz;
 use crate::process;
 use crate::python;
 use crate::servers;
+use crate::sim;
 use crate::steps::Steps;
 use crate::trixie::{self, Server};
 use crate::workspace;
+
+/// How many schedules the simulation plays, from a new seed each time.
+const SCHEDULES: u64 = 200_000;
 
 /// The library's examples, which are run as they stand.
 const EXAMPLES: &[&str] = &["quickstart", "fenced_write", "semaphore", "blocking"];
@@ -37,6 +41,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         );
     }
     steps.step("fuzz", fuzz::REMEDY, fuzz::briefly);
+    steps.step(
+        format!("simulation ({SCHEDULES} schedules)"),
+        "play the line that was printed: cargo xtask sim --replay LINE --log",
+        || sim::schedules(SCHEDULES),
+    );
     for example in EXAMPLES {
         steps.step(
             format!("example {example}"),

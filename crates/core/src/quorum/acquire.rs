@@ -257,6 +257,9 @@ impl Acquire {
                 return self.fail(AcquireOutcome::TooLate, now);
             }
             self.phase = Phase::Granted;
+            if made(Mutation::DeadlineFromAnswer) {
+                self.deadline = Deadline::of(now, self.plan.ttl);
+            }
             return Step {
                 send: None,
                 outcome: Some(AcquireOutcome::Granted {
@@ -315,6 +318,11 @@ impl Acquire {
             return greatest
                 .filter(|_| on.len() >= self.needed())
                 .map(|c| (c, on));
+        }
+        if made(Mutation::PromoteWithoutQuorum) && self.target > Token::NONE {
+            let on = self.nodes(|fate| fate.counter().is_some());
+            let one = self.nodes(|fate| fate.counter() == Some(self.target));
+            return (on.len() >= self.needed() && !one.is_empty()).then_some((self.target, on));
         }
         self.fates.iter().filter_map(Fate::counter).find_map(|c| {
             let on = self.nodes(|fate| fate.counter() == Some(c));

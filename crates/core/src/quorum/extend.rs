@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::mutation::{Mutation, made};
 use super::{Command, Failure, NodeId, NodeSet, OwnerReply, Quorum, Step};
 use crate::{Deadline, Instant, Ttl};
 
@@ -127,7 +128,11 @@ impl Extend {
             ExtendOutcome::TooLate
         } else if self.extended.len() >= needed {
             // Never earlier: nodes keep the longer of two ends.
-            let deadline = Deadline::of(self.sent, self.ttl).max(self.current);
+            let from = match made(Mutation::DeadlineFromAnswer) {
+                true => now,
+                false => self.sent,
+            };
+            let deadline = Deadline::of(from, self.ttl).max(self.current);
             ExtendOutcome::Extended { deadline }
         } else if self.extended.or(self.waiting).or(self.silent).len() < needed {
             ExtendOutcome::Lost

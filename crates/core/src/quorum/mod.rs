@@ -159,7 +159,7 @@
 //! [`node`](Node): the node's side, the specification of the scripts. `acquire`,
 //! `extend`, `release`, `join`: the client's machines. `proposal`, `health`: what a
 //! client knows of tokens and nodes. `wire`, `memory`, `fate`, `nodes`: the words.
-//! `mutation`: deliberate mistakes for the simulation, which is in `sim/quorum`.
+//! `mutation`: deliberate mistakes for the simulation, which is in `sim/machines`.
 
 mod acquire;
 #[cfg(test)]

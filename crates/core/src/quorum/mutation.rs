@@ -9,6 +9,10 @@
 pub enum Mutation {
     /// The greatest counter is the token, whether or not a quorum has it.
     NoPromote,
+    /// Promoted counters are the token as soon as one node has confirmed them.
+    PromoteWithoutQuorum,
+    /// A deadline counts from the answer, not from before the request.
+    DeadlineFromAnswer,
     /// A node joins without raising the others (step 4).
     NoRaise,
     /// A node that forgot grants at once.
@@ -31,6 +35,9 @@ pub enum Mutation {
     /// The deadline of a lease that was handed over counts from when that was heard.
     #[cfg(feature = "mutations")]
     HandoverDeadlineFromPush,
+    /// A grant ends when the client's wall clock says so, compared with the node's.
+    #[cfg(feature = "mutations")]
+    WallClock,
     /// Permits are counted by each node, with no slots.
     PermitsCountedPerNode,
 }

@@ -1,5 +1,0 @@
-//! One file per promise.
-
-pub mod exclusion;
-pub mod ownership;
-pub mod tokens;
