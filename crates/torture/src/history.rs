@@ -154,7 +154,7 @@ pub fn write(out: &mut (impl Write + ?Sized), record: &Record) -> io::Result<()>
     out.write_all(b"\n")
 }
 
-/// Reads a history that [`write`] wrote.
+/// Reads a history that [`write()`] wrote.
 ///
 /// # Errors
 ///
