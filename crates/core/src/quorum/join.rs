@@ -248,10 +248,6 @@ impl Join {
 
     /// Step 2: has all that may be forgotten run out, as far as this node knows?
     fn noticed(&mut self, ticket: Nonce, own: Inspection, ago: Duration, now: Instant) -> JoinStep {
-        if own.joined == Some(own.run_id) {
-            // Another client has joined it since it was inspected.
-            return self.inspected(own);
-        }
         self.ticket = ticket;
         let longest = own.max_ttl.max(self.plan.max_ttl);
         self.own = Own {

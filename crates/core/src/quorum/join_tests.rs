@@ -271,34 +271,6 @@ fn fresh_is_believed_of_a_new_set_only() {
 }
 
 #[test]
-fn a_node_that_another_client_joins_meanwhile_is_kept() {
-    let mut nodes = servers(1);
-    let now = Instant::from_start(Duration::ZERO);
-    let fresh = JoinPlan {
-        fresh: true,
-        ..plan(1, 0)
-    };
-    let (mut late, step) = Join::start(fresh, Duration::from_secs(1));
-    assert_eq!(
-        step.send,
-        Some((JoinCommand::Inspect, NodeSet::only(place(0))))
-    );
-    let own = execute(&mut nodes[0], JoinCommand::Inspect, at(1));
-    let step = late.on_reply(place(0), Ok(own), now);
-    // The other is through with it before the notice arrives.
-    let other = join(&mut nodes, fresh, NodeSet::EMPTY, 1);
-    assert!(matches!(other, Some(JoinEvent::NewEra { .. })), "{other:?}");
-    let (notice, _) = step.send.unwrap();
-    let said = execute(&mut nodes[0], notice, at(2));
-    let step = late.on_reply(place(0), Ok(said), now);
-    let (keep, _) = step.send.unwrap();
-    assert_eq!(keep, JoinCommand::Keep { max_ttl: MAX_TTL });
-    let kept = execute(&mut nodes[0], keep, at(2));
-    let step = late.on_reply(place(0), Ok(kept), now);
-    assert_eq!(step.outcome, Some(JoinEvent::Kept));
-}
-
-#[test]
 fn an_install_from_before_another_loss_is_refused() {
     let mut nodes = voting();
     let ticket = Nonce::from_bytes([1; 16]);

@@ -149,6 +149,11 @@ pub(crate) fn testify(
         witness.map_or(Duration::ZERO, |w| w.age(own.run_id, slot, own.unix_micros))
     };
     match reply {
+        // Another client has joined it since it was inspected: inspected once more, it
+        // is found to have forgotten nothing.
+        JoinReply::Noticed { inspection, .. } if inspection.joined == Some(inspection.run_id) => {
+            JoinReply::Refused
+        }
         JoinReply::Noticed {
             ticket,
             ago,
