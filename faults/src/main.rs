@@ -229,6 +229,10 @@ fn draw(dir: &Path, title: &str, done: &Done) -> Result<()> {
     let heading = format!("Torture on five servers under faults: {title}");
     let page = report::page(&heading, &done.verdict, &done.records);
     fs::write(dir.join(format!("{title}.html")), page)?;
+    if let Some(window) = report::Window::of_paused_holder(&done.records) {
+        let drawing = report::standalone(&done.verdict, &done.records, &window);
+        fs::write(dir.join(format!("{title}-paused-holder.svg")), drawing)?;
+    }
     let overlap =
         |violation: &&leasehold_torture::check::Violation| violation.promise == Promise::Exclusion;
     let mut overlaps = done.verdict.violations.iter().filter(overlap);

@@ -13,6 +13,8 @@ const TOP: f64 = 40.0;
 const LANE: f64 = 24.0;
 const BAR: f64 = 15.0;
 const BOTTOM: f64 = 26.0;
+/// What a drawing that stands alone says of itself.
+const CAPTION: f64 = 20.0;
 /// A bar narrower than this has no room for its token.
 const ROOM: f64 = 38.0;
 
@@ -104,7 +106,8 @@ fn write_svg(
         from: window.from,
         to: window.to,
     };
-    let height = lane(clients) + BOTTOM;
+    let caption = if alone { CAPTION } else { 0.0 };
+    let height = lane(clients) + BOTTOM + caption;
     let space = if alone {
         " xmlns=\"http://www.w3.org/2000/svg\""
     } else {
@@ -117,7 +120,12 @@ fn write_svg(
         escape(&window.title)
     )?;
     if alone {
-        write!(svg, "<style>{STYLE}</style>")?;
+        write!(
+            svg,
+            "<style>{STYLE}</style><text class=\"t\" x=\"4\" y=\"{:.1}\">{}</text>",
+            height - 6.0,
+            escape(&window.title)
+        )?;
     }
     faults(svg, bands, &scale, lane(clients))?;
     axis(svg, verdict, &scale, lane(clients))?;
@@ -251,7 +259,10 @@ fn bar(svg: &mut String, lease: &Lease, scale: &Scale, single: bool) -> std::fmt
             let short = lease
                 .token
                 .map_or(String::new(), |token| format!("…{:05}", token % 100_000));
-            let gap = if name.is_empty() { "" } else { ": " };
+            let gap = match name.is_empty() || short.is_empty() {
+                true => "",
+                false => ": ",
+            };
             write!(
                 svg,
                 "<text class=\"k\" x=\"{:.1}\" y=\"{:.1}\">{}{gap}{short}</text>",
