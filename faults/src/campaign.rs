@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use leasehold_torture::check::{Verdict, check};
 use leasehold_torture::history::Record;
 use leasehold_torture::{Monitor, Plan, WorkerCommand, run};
@@ -137,6 +137,15 @@ fn faults(
         monitor.end(&ongoing);
         struck?;
         mended?;
+        for (node, server) in scene.servers.iter_mut().enumerate() {
+            if !server.is_running() {
+                bail!(
+                    "server {} ended by itself after {}",
+                    node + 1,
+                    fault.kind.title()
+                );
+            }
+        }
         thread::sleep(tail + REST);
     }
     thread::sleep(CALM);

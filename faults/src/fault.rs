@@ -237,7 +237,8 @@ impl Fault {
                     scene.servers[at].set_clock(0.0, rate)?;
                 }
                 Kind::FullDisk => {
-                    scene.servers[at].empty_disk()?;
+                    // It may be about to end, or not have written anything yet.
+                    scene.servers[at].kill();
                     scene.servers[at].start_again()?;
                 }
                 Kind::ClientStop => signal(monitor, at, Signal::CONT)?,

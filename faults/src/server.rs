@@ -206,26 +206,15 @@ impl Server {
         Ok(())
     }
 
-    /// Lets none of its files grow any more, as a full disk would.
+    /// Lets none of its files grow any more, as a full disk would, until it is started
+    /// again.
     ///
     /// # Errors
     ///
     /// If it is not running, or the system refuses.
     pub fn fill_disk(&self) -> Result<()> {
         let largest = largest_file(self.home.path())?;
-        limit_files(self.pid()?, Some(largest.max(1)))
-    }
-
-    /// Takes back what [`fill_disk`](Self::fill_disk) did, if it still runs.
-    ///
-    /// # Errors
-    ///
-    /// If the system refuses.
-    pub fn empty_disk(&mut self) -> Result<()> {
-        if self.is_running() {
-            limit_files(self.pid()?, None)?;
-        }
-        Ok(())
+        limit_files(self.pid()?, largest.max(1))
     }
 
     fn pid(&self) -> Result<Pid> {
@@ -256,10 +245,10 @@ impl Drop for Server {
 
 /// How large the files of a process may grow, in bytes.
 #[cfg(target_os = "linux")]
-fn limit_files(of: Pid, bytes: Option<u64>) -> Result<()> {
+fn limit_files(of: Pid, bytes: u64) -> Result<()> {
     use rustix::process::{Resource, Rlimit, prlimit};
     let limit = Rlimit {
-        current: bytes,
+        current: Some(bytes),
         maximum: None,
     };
     prlimit(Some(of), Resource::Fsize, limit)?;
@@ -267,7 +256,7 @@ fn limit_files(of: Pid, bytes: Option<u64>) -> Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn limit_files(_: Pid, _: Option<u64>) -> Result<()> {
+fn limit_files(_: Pid, _: u64) -> Result<()> {
     bail!("the limits of another process can be set on Linux only")
 }
 
