@@ -203,3 +203,70 @@ fn join(gate: &Arc<Gate>, client: TcpStream, server: TcpStream) {
         thread::spawn(move || gate.carry(&pair[from], &pair[to], from == 0));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// A server that says back what it is told, and counts it.
+    fn echo() -> (u16, Arc<Mutex<usize>>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heard = Arc::<Mutex<usize>>::default();
+        let count = Arc::clone(&heard);
+        thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                let count = Arc::clone(&count);
+                thread::spawn(move || {
+                    let mut byte = [0];
+                    while stream.read_exact(&mut byte).is_ok() {
+                        *count.lock().unwrap() += 1;
+                        let _ = stream.write_all(&byte);
+                    }
+                });
+            }
+        });
+        (port, heard)
+    }
+
+    fn client(proxy: &Proxy) -> TcpStream {
+        let stream = TcpStream::connect(proxy.host()).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream
+    }
+
+    fn answers(stream: &mut TcpStream) -> bool {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).is_ok() && byte == [7]
+    }
+
+    #[test]
+    fn what_is_held_passes_later_and_what_is_cut_is_gone() {
+        let (port, heard) = echo();
+        let proxy = Proxy::to(port).unwrap();
+        let mut stream = client(&proxy);
+        stream.write_all(&[7]).unwrap();
+        assert!(answers(&mut stream));
+        proxy.hold();
+        stream.write_all(&[7]).unwrap();
+        assert_eq!(*heard.lock().unwrap(), 1, "a held ask arrived");
+        proxy.hold_answers();
+        while *heard.lock().unwrap() < 2 {
+            thread::yield_now();
+        }
+        stream.set_nonblocking(true).unwrap();
+        assert!(!answers(&mut stream), "a held answer arrived");
+        stream.set_nonblocking(false).unwrap();
+        proxy.pass();
+        assert!(answers(&mut stream));
+        proxy.cut();
+        assert!(!answers(&mut stream), "the connection outlived the cut");
+        proxy.pass();
+        let mut stream = client(&proxy);
+        proxy.slow(Duration::from_millis(5));
+        stream.write_all(&[7]).unwrap();
+        assert!(answers(&mut stream));
+    }
+}
