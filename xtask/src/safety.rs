@@ -22,7 +22,7 @@ use crate::peers;
 use crate::servers;
 use crate::steps::Steps;
 use crate::workspace;
-use parts::{PARTS, Part};
+use parts::{Length, PARTS, Part};
 use saved::Saved;
 
 /// The page.
@@ -41,9 +41,22 @@ pub(crate) struct Options {
     /// Run only these parts; take the others from what is saved.
     #[arg(long, value_delimiter = ',', value_name = "PARTS")]
     only: Vec<String>,
+    /// For how long each of the runs that are measured in minutes.
+    #[arg(long, value_name = "N")]
+    minutes: Option<u32>,
     /// Run nothing: write the page from what is saved.
-    #[arg(long, conflicts_with_all = ["quick", "only"])]
+    #[arg(long, conflicts_with_all = ["quick", "only", "minutes"])]
     saved: bool,
+}
+
+impl Options {
+    fn length(&self) -> Length {
+        match (self.minutes, self.quick) {
+            (Some(minutes), _) => Length::Minutes(minutes),
+            (None, true) => Length::Quick,
+            (None, false) => Length::Full,
+        }
+    }
 }
 
 /// Runs what is asked for, and writes the page.
@@ -68,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         prepare(&mut steps, PARTS.iter().filter(wanted));
         for part in PARTS.iter().filter(wanted) {
             steps.step(part.name, parts::REMEDY, || {
-                part.run(options.quick, &folder())
+                part.run(options.length(), &folder())
             });
         }
     }
@@ -101,7 +114,7 @@ fn write() -> Result<String> {
         }
         let shown = match &saved {
             Some(saved) => format!("{}\n\n{}", saved.provenance(), part.show(saved)),
-            None => format!("*Not run.* Its command: `{}`.", part.command(false)),
+            None => format!("*Not run.* Its command: `{}`.", part.command(Length::Full)),
         };
         page = put(&page, part.name, &shown)?;
         all.push((part, saved));

@@ -28,6 +28,17 @@ pub(crate) struct Part {
     pub(crate) form: Form,
 }
 
+/// How long a run is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// As for the record.
+    Full,
+    /// As for a look.
+    Quick,
+    /// So long, if it is measured in minutes; else in full.
+    Minutes(u32),
+}
+
 /// What comes out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -142,9 +153,13 @@ pub(crate) const PARTS: &[Part] = &[
 
 impl Part {
     /// As one would type it.
-    pub(crate) fn command(&self, quick: bool) -> String {
-        let much = if quick { self.quick } else { self.full };
-        format!("cargo {}", self.command.replace("{}", much))
+    pub(crate) fn command(&self, length: Length) -> String {
+        let much = match length {
+            Length::Minutes(minutes) if self.command.contains("--minutes") => minutes.to_string(),
+            Length::Quick => self.quick.to_owned(),
+            Length::Full | Length::Minutes(_) => self.full.to_owned(),
+        };
+        format!("cargo {}", self.command.replace("{}", &much))
     }
 
     /// Whether its command may end with 1 for what it found in other projects' clients.
@@ -172,9 +187,9 @@ impl Part {
     /// # Errors
     ///
     /// When it could not be run, or failed; what it said is kept if it ran.
-    pub(crate) fn run(&self, quick: bool, folder: &Path) -> Result<String> {
+    pub(crate) fn run(&self, length: Length, folder: &Path) -> Result<String> {
         fs::create_dir_all(folder).context("cannot make target/safety")?;
-        let shown = self.command(quick);
+        let shown = self.command(length);
         let mut words: Vec<_> = shown.split(' ').skip(1).map(str::to_owned).collect();
         let figures = folder.join(format!("{}.figures.json", self.name));
         if self.form.has_figures() {
@@ -195,7 +210,7 @@ impl Part {
             commit: versions::commit(),
             seconds: start.elapsed().as_secs(),
             exit,
-            quick,
+            quick: shown != self.command(Length::Full) && !self.full.is_empty(),
             output,
             figures: match self.form.has_figures() && figures.is_file() {
                 true => serde_json::from_str(&fs::read_to_string(&figures)?)?,
