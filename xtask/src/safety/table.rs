@@ -87,6 +87,7 @@ pub(crate) fn text(saved: &Saved) -> String {
 pub(crate) fn tests(saved: &Saved) -> String {
     let mut passed = Vec::new();
     let mut others = Vec::new();
+    let mut left_out = 0;
     for line in saved.output.lines() {
         let Some((name, end)) = line
             .strip_prefix("test ")
@@ -96,14 +97,18 @@ pub(crate) fn tests(saved: &Saved) -> String {
         };
         match end.trim() {
             "ok" => passed.push(name.trim().replace('_', " ")),
+            // What an engine says that it cannot do is not asked of it.
+            "ignored" => left_out += 1,
             end => others.push(format!("{}: {end}", name.trim())),
         }
     }
     let mut shown = format!("{}{} passed", failed(saved), passed.len());
-    if others.is_empty() {
-        shown.push_str(", none failed.");
-    } else {
-        shown.push_str(&format!("; not: {}.", others.join(", ")));
+    if left_out > 0 {
+        shown.push_str(&format!(", {left_out} do not apply"));
+    }
+    match others.is_empty() {
+        true => shown.push_str(", none failed."),
+        false => shown.push_str(&format!("; not: {}.", others.join(", "))),
     }
     format!(
         "{shown}\n\n<details><summary>Which</summary>\n\n{}\n\n</details>",
@@ -343,8 +348,14 @@ mod tests {
 
     #[test]
     fn tests_that_did_not_pass_are_named() {
-        let shown = tests(&saved("test a_b ... ok\ntest c ... FAILED\n", Value::Null));
-        assert!(shown.contains("1 passed; not: c: FAILED."), "{shown}");
+        let shown = tests(&saved(
+            "test a_b ... ok\ntest c ... FAILED\ntest d ... ignored\n",
+            Value::Null,
+        ));
+        assert!(
+            shown.contains("1 passed, 1 do not apply; not: c: FAILED."),
+            "{shown}"
+        );
         assert!(shown.contains("* a b"), "{shown}");
     }
 
