@@ -1,5 +1,7 @@
 //! Results as tables. A figure that a result does not have is shown as `?`, never made up.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::parts::{Form, Part};
@@ -28,14 +30,11 @@ fn result(part: &Part, saved: &Saved) -> String {
     let totals = &saved.figures["totals"];
     let short = if saved.quick { ", short run" } else { "" };
     if part.form == Form::Faults {
-        let safety = [
-            "token_violations",
-            "overlaps",
-            "wrongly_accepted",
-            "deadline_violations",
-            "ownership_violations",
-            "stuck_waiters",
-        ];
+        let mut safety = vec!["overlaps", "deadline_violations", "ownership_violations"];
+        if !part.is_of_a_peer() {
+            // What only ours promises.
+            safety.extend(["token_violations", "wrongly_accepted", "stuck_waiters"]);
+        }
         let broken: u64 = safety.iter().filter_map(|key| totals[*key].as_u64()).sum();
         let said = format!(
             "{} grants; {broken} broken promises; {} stale writes{short}",
@@ -63,8 +62,9 @@ fn seed(saved: &Saved) -> String {
         .split(|c: char| c.is_whitespace() || ":,;=".contains(c));
     let mut words = words.filter(|word| !word.is_empty());
     while let Some(word) = words.next() {
-        if word == "seed" {
-            return words.next().unwrap_or_default().to_owned();
+        let next = if word == "seed" { words.next() } else { None };
+        if let Some(seed) = next.filter(|seed| seed.bytes().all(|byte| byte.is_ascii_digit())) {
+            return seed.to_owned();
         }
     }
     String::new()
@@ -112,12 +112,26 @@ pub(crate) fn tests(saved: &Saved) -> String {
     }
     format!(
         "{shown}\n\n<details><summary>Which</summary>\n\n{}\n\n</details>",
-        passed
-            .iter()
-            .map(|name| format!("* {name}"))
-            .collect::<Vec<_>>()
-            .join("\n")
+        list(&passed)
     )
+}
+
+/// Names of tests; those of a module as one line.
+fn list(names: &[String]) -> String {
+    let mut modules = BTreeMap::<String, usize>::new();
+    for name in names {
+        let mut parts = name.split("::");
+        let module = match (parts.next(), parts.next()) {
+            (Some(first), Some(second)) => format!("{first}: {second}"),
+            _ => name.clone(),
+        };
+        *modules.entry(module).or_default() += 1;
+    }
+    let lines = modules.iter().map(|(module, count)| match count {
+        1 => format!("* {module}"),
+        _ => format!("* {module}, {count} tests"),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// By kind of fault.
@@ -362,7 +376,10 @@ mod tests {
     #[test]
     fn a_seed_is_found_in_what_was_said() {
         assert_eq!(seed(&saved("from seed 17, 3 runs", Value::Null)), "17");
-        assert_eq!(seed(&saved("seed: 18\n", Value::Null)), "18");
+        assert_eq!(
+            seed(&saved("from each seed as, seed: 18\n", Value::Null)),
+            "18"
+        );
         assert_eq!(seed(&saved("", json!({ "seed": 19 }))), "19");
     }
 }
