@@ -4,9 +4,12 @@ use leasehold_core::{Error, LockName};
 
 use crate::config::SqlOptions;
 use crate::fail::Trouble;
+use crate::fence::Dialect;
 use crate::row::{Seen, Write, Wrote};
 use std::sync::Arc;
 
+#[cfg(feature = "mysql")]
+use crate::mysql::Mysql;
 #[cfg(feature = "postgres")]
 use crate::postgres::Postgres;
 
@@ -14,6 +17,8 @@ use crate::postgres::Postgres;
 pub(crate) enum Backend {
     #[cfg(feature = "postgres")]
     Postgres(Postgres),
+    #[cfg(feature = "mysql")]
+    Mysql(Mysql),
 }
 
 impl Backend {
@@ -23,7 +28,18 @@ impl Backend {
     ///
     /// [`Error::Invalid`] for certificates that cannot be used.
     pub(crate) fn new(options: &Arc<SqlOptions>) -> Result<Self, Error> {
-        Ok(Self::Postgres(Postgres::new(options)?))
+        match options.dialect {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => Ok(Self::Postgres(Postgres::new(options)?)),
+            #[cfg(feature = "mysql")]
+            Dialect::Mysql => Ok(Self::Mysql(Mysql::new(options))),
+            #[cfg(not(all(feature = "postgres", feature = "mysql")))]
+            _ => Err(Error::invalid(
+                "url",
+                options.kind(),
+                "build leasehold with the feature of this name",
+            )),
+        }
     }
 
     /// Connects, and sees to it that there is a table.
@@ -31,6 +47,8 @@ impl Backend {
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.open().await,
+            #[cfg(feature = "mysql")]
+            Self::Mysql(mysql) => mysql.open().await,
         }
     }
 
@@ -39,6 +57,8 @@ impl Backend {
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.look(name).await,
+            #[cfg(feature = "mysql")]
+            Self::Mysql(mysql) => mysql.look(name).await,
         }
     }
 
@@ -47,6 +67,8 @@ impl Backend {
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.write(write).await,
+            #[cfg(feature = "mysql")]
+            Self::Mysql(mysql) => mysql.write(write).await,
         }
     }
 
@@ -55,6 +77,8 @@ impl Backend {
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(postgres) => postgres.list(prefix).await,
+            #[cfg(feature = "mysql")]
+            Self::Mysql(mysql) => mysql.list(prefix).await,
         }
     }
 }

@@ -84,6 +84,8 @@ impl SqlOptions {
     /// * `postgres://[user[:password]@]host[:port][,host[:port]…][/database]`, also
     ///   `postgresql://`; with several hosts, the first that takes writes
     /// * `postgres:///database?host=/run/postgresql` for a Unix socket
+    /// * `mysql://[user[:password]@]host[:port][,host[:port]…]/database`, also
+    ///   `mariadb://`; `mysql:///database?socket=/run/mysqld/mysqld.sock`
     ///
     /// Keys: `table` (`leasehold`), `schema` (the session's), `timeout` (5s: how
     /// long a request may take), `wake=auto` or `wake=poll` (whether to try for
@@ -93,7 +95,8 @@ impl SqlOptions {
     /// a crash of the server may bring back a lazy one until its TTL is over),
     /// `sslmode=disable` or `sslmode=verify-full` (`require` is taken as the latter)
     /// with `ca`, `cert` and `key` for files in PEM format. Without a password in the
-    /// URL, `PGPASSWORD` is used.
+    /// URL, `PGPASSWORD` or `MYSQL_PWD` is used. `wake` and `release` are keys
+    /// of PostgreSQL alone: MySQL has no wake-ups, and its releases are durable.
     ///
     /// # Errors
     ///
@@ -102,11 +105,12 @@ impl SqlOptions {
     pub fn from_url(mut url: EngineUrl) -> Result<Self, Error> {
         let dialect = match url.scheme() {
             "postgres" | "postgresql" => Dialect::Postgres,
+            "mysql" | "mariadb" => Dialect::Mysql,
             other => {
                 return Err(Error::invalid(
                     "url",
                     format!("{other}:"),
-                    "this is the SQL engine; begin with postgres://, as in postgres://db.example/app",
+                    "this is the SQL engine; begin with postgres:// or mysql://, as in postgres://db.example/app",
                 ));
             }
         };
@@ -117,7 +121,13 @@ impl SqlOptions {
             Some(schema) => format!("{schema}.{table}"),
             None => table,
         };
-        let polls = take_word(&mut url, "wake", ["auto", "poll"])?;
+        let (polls, lazy_release) = match dialect {
+            Dialect::Postgres => (
+                take_word(&mut url, "wake", ["auto", "poll"])?,
+                take_word(&mut url, "release", ["durable", "lazy"])?,
+            ),
+            Dialect::Mysql => (true, false),
+        };
         let options = Self {
             dialect,
             hosts: place.hosts,
@@ -129,7 +139,7 @@ impl SqlOptions {
             timeout: take_length(&mut url, "timeout", TIMEOUT)?,
             poll: take_length(&mut url, "poll", POLL)?,
             listen: !polls,
-            lazy_release: take_word(&mut url, "release", ["durable", "lazy"])?,
+            lazy_release,
             connections: take_connections(&mut url)?,
         };
         url.finish()?;
@@ -404,6 +414,8 @@ mod tests {
             ("postgres://db/app?tabel=a", "table"),
             ("postgres://db/app?host=db", "absolute"),
             ("postgres://db/app?host=/run", "not both"),
+            ("mysql://db/app?wake=poll", "mysql: URLs know"),
+            ("mysql://db,[::1]:x/app", "port"),
             ("local:x", "postgres://"),
         ] {
             let error = from(url).unwrap_err().to_string();

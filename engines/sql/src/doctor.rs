@@ -6,7 +6,10 @@ use std::time::Duration;
 use leasehold_core::{Engine, EngineUrl, Error, Finding, Promise, Severity, Wakeup};
 use tokio::sync::oneshot;
 
+#[cfg(not(all(feature = "postgres", feature = "mysql")))]
+use crate::backend::Backend;
 use crate::config::Host;
+use crate::fence::Dialect;
 use crate::{SqlEngine, SqlOptions};
 use Promise::{C3, C6};
 
@@ -29,7 +32,7 @@ pub async fn diagnose(url: EngineUrl, ttl: Duration) -> Result<Vec<Finding>, Err
     );
     let (mut findings, has_table) = looked.await??;
     findings.extend(in_the_clear(&options));
-    if has_table && options.listen {
+    if has_table && options.listen && options.dialect == Dialect::Postgres {
         findings.push(wakeups(options).await);
     }
     Ok(findings)
@@ -37,8 +40,14 @@ pub async fn diagnose(url: EngineUrl, ttl: Duration) -> Result<Vec<Finding>, Err
 
 /// What was found, and whether the table is there to be used.
 async fn look(options: &Arc<SqlOptions>, ttl: Duration) -> Result<(Vec<Finding>, bool), Error> {
-    #[cfg(feature = "postgres")]
-    return crate::postgres::doctor::look(options, ttl).await;
+    match options.dialect {
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => crate::postgres::doctor::look(options, ttl).await,
+        #[cfg(feature = "mysql")]
+        Dialect::Mysql => crate::mysql::doctor::look(options, ttl).await,
+        #[cfg(not(all(feature = "postgres", feature = "mysql")))]
+        _ => Backend::new(options).map(|_| (Vec::new(), false)),
+    }
 }
 
 /// Runs a future on a thread with a runtime of its own.

@@ -1,4 +1,5 @@
-//! Leasehold on PostgreSQL: one permanent row for each lock, swapped as a whole.
+//! Leasehold on PostgreSQL, MySQL and MariaDB: one permanent row for each lock,
+//! swapped as a whole.
 //!
 //! A row has the lock's record, as [`leasehold_core::record`] describes it, and a
 //! version that is random for every write. A request is one `UPDATE … WHERE version
@@ -14,8 +15,9 @@
 //!
 //! # Tokens that survive what the server forgets
 //!
-//! A row is written under the server's *era*: its timeline, which another server
-//! changes when it is promoted or restored from a backup. A row of another era may
+//! A row is written under the server's *era*. On PostgreSQL that is its timeline, which
+//! another server changes when it is promoted or restored from a backup; on MySQL it is
+//! the server's own identity. A row of another era may
 //! have lost its last writes. Its next token is then taken from the server's clock,
 //! 2^20 a second since 1970, and so is the first token of a name without a row.
 //! Since no name is granted that often, the clock is ahead of every token that was
@@ -28,7 +30,7 @@
 //! * `op.rs`, `drive.rs`: a request, and how it becomes a write. `row.rs`: what is
 //!   read and written. `known.rs`: what is remembered.
 //! * `hub.rs`: what the requests share. `backend.rs`: the server.
-//! * `postgres/`: how PostgreSQL says it.
+//! * `postgres/`, `mysql/`: how they say it.
 //! * `doctor.rs`: looking at a server for an operator.
 //! * `fence.rs`: the token's check inside a transaction of the protected data.
 //! * `fail.rs`, `clock.rs`: errors, time.
@@ -45,6 +47,8 @@ mod fail;
 mod fence;
 mod hub;
 mod known;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod op;
 #[cfg(feature = "postgres")]
 mod postgres;

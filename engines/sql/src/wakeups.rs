@@ -12,5 +12,7 @@ pub(crate) async fn start(hub: &Rc<Hub>) -> Wakeup {
     match &hub.backend {
         #[cfg(feature = "postgres")]
         Backend::Postgres(_) => crate::postgres::listen::start(hub).await,
+        #[cfg(feature = "mysql")]
+        Backend::Mysql(_) => Wakeup::Polled,
     }
 }

@@ -1,6 +1,5 @@
-//! The engine keeps the contract: woken by the server, polling, over TLS on nobody's
-//! word but the certificate's, through a pooler in transaction mode, and over
-//! restarts of the server.
+//! The engine keeps the contract: on PostgreSQL woken by the server, polling, and
+//! through a pooler in transaction mode; on MariaDB; and over restarts of both.
 
 #![allow(unused_crate_dependencies)]
 
@@ -13,14 +12,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use leasehold_conformance::{Extras, Fixture, Outcome, Store, Suite};
 use leasehold_core::{Engine, Error};
 use libtest_mimic::{Arguments, Completion, Trial};
-use support::{Pooler, Server, try_open};
+use support::{Mariadb, Pooler, Server, try_open};
 
 /// How many cases run at once. Most of their time is spent waiting.
 const THREADS: usize = 6;
 /// What the suite tells its own processes by, which need no fixture in particular.
 const AGENT: &str = "LEASEHOLD_CONFORMANCE_ADDRESS";
 
-const FIXTURES: [(&str, Sql); 4] = [
+const FIXTURES: [(&str, Sql); 6] = [
+    ("mysql", Sql::Mysql),
+    ("mysql_restart", Sql::MysqlRestart),
     ("postgres", Sql::Postgres),
     ("postgres_poll", Sql::PostgresPoll),
     ("postgres_pooler", Sql::PostgresPooler),
@@ -59,7 +60,7 @@ fn trials(fixture: &str, sql: Sql) -> Vec<Trial> {
     let suite = Suite::new(sql);
     suite
         .cases()
-        .filter(|case| sql != Sql::PostgresRestart || case.name().contains("reopening"))
+        .filter(|case| !sql.restarts() || case.name().contains("reopening"))
         .map(trial)
         .collect()
 }
@@ -67,11 +68,19 @@ fn trials(fixture: &str, sql: Sql) -> Vec<Trial> {
 /// Each store is a table of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sql {
+    Mysql,
+    MysqlRestart,
     Postgres,
     PostgresPoll,
     PostgresPooler,
     /// With a server of its own, for the few cases that restart it.
     PostgresRestart,
+}
+
+impl Sql {
+    fn restarts(self) -> bool {
+        matches!(self, Self::PostgresRestart | Self::MysqlRestart)
+    }
 }
 
 impl Fixture for Sql {
@@ -80,14 +89,21 @@ impl Fixture for Sql {
         let table = format!("t{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let keys = format!("table={table}&connections=2&timeout=20s");
         let (url, own) = match self {
+            Self::Mysql => (mariadb().url(&format!("{keys}&poll=20ms")), None),
+            Self::MysqlRestart => {
+                let own = Mariadb::start(&[]);
+                let url = own.url(&format!("{keys}&poll=20ms"));
+                (url, Some(Own::Mysql(own)))
+            }
             Self::Postgres => (server().url(&keys), None),
             Self::PostgresPoll => (server().url(&format!("{keys}&wake=poll&poll=20ms")), None),
             Self::PostgresPooler => (pooler().url(&format!("{keys}&poll=20ms")), None),
             Self::PostgresRestart => {
                 let own = Server::start(&[]);
-                (own.url(&keys), Some(Mutex::new(own)))
+                (own.url(&keys), Some(Own::Postgres(own)))
             }
         };
+        let own = own.map(Mutex::new);
         Ok(Box::new(Table { url, table, own }))
     }
 
@@ -102,6 +118,11 @@ fn server() -> &'static Server {
     SERVER.get_or_init(|| Server::start(&["max_connections = 900"]))
 }
 
+fn mariadb() -> &'static Mariadb {
+    static SERVER: OnceLock<Mariadb> = OnceLock::new();
+    SERVER.get_or_init(|| Mariadb::start(&["--max-connections=900"]))
+}
+
 fn pooler() -> &'static Pooler {
     static POOLER: OnceLock<Pooler> = OnceLock::new();
     POOLER.get_or_init(|| Pooler::before(server(), 12))
@@ -110,20 +131,28 @@ fn pooler() -> &'static Pooler {
 struct Table {
     url: String,
     table: String,
-    own: Option<Mutex<Server>>,
+    own: Option<Mutex<Own>>,
+}
+
+/// A server that no other store is on.
+enum Own {
+    Postgres(Server),
+    Mysql(Mariadb),
 }
 
 impl Table {
-    fn own(&self) -> Option<MutexGuard<'_, Server>> {
+    fn own(&self) -> Option<MutexGuard<'_, Own>> {
         let own = self.own.as_ref()?;
         Some(own.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn sql(&self, statement: &str) {
-        match self.own() {
-            Some(own) => own.sql(statement),
-            None => server().sql(statement),
-        };
+        match self.own().as_deref() {
+            Some(Own::Postgres(own)) => drop(own.sql(statement)),
+            Some(Own::Mysql(own)) => drop(own.sql(statement)),
+            None if self.url.starts_with("mysql") => drop(mariadb().sql(statement)),
+            None => drop(server().sql(statement)),
+        }
     }
 }
 
@@ -140,8 +169,10 @@ impl Store for Table {
     }
 
     fn reopen(&self) -> Result<(), Error> {
-        if let Some(mut own) = self.own() {
-            own.restart();
+        match self.own().as_deref_mut() {
+            Some(Own::Postgres(own)) => own.restart(),
+            Some(Own::Mysql(own)) => own.restart(),
+            None => {}
         }
         Ok(())
     }
@@ -164,7 +195,12 @@ impl Drop for Table {
     fn drop(&mut self) {
         if self.own.is_none() {
             // No reason to fail twice.
-            let _ = server().try_sql(&format!("DROP TABLE IF EXISTS {}", self.table));
+            let drop = format!("DROP TABLE IF EXISTS {}", self.table);
+            if self.url.starts_with("mysql") {
+                let _ = mariadb().try_sql(&drop);
+            } else {
+                let _ = server().try_sql(&drop);
+            }
         }
     }
 }

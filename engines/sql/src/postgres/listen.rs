@@ -153,6 +153,9 @@ async fn echoes(hub: &Hub, ear: &mut Ear) -> Result<bool, Trouble> {
 }
 
 fn postgres(hub: &Hub) -> &Postgres {
-    let Backend::Postgres(postgres) = &hub.backend;
-    postgres
+    match &hub.backend {
+        Backend::Postgres(postgres) => postgres,
+        #[cfg(feature = "mysql")]
+        Backend::Mysql(_) => unreachable!("only PostgreSQL is listened to"),
+    }
 }

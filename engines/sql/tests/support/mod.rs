@@ -4,6 +4,7 @@
 
 mod client;
 mod history;
+mod mariadb;
 mod pooler;
 mod postgres;
 mod proxy;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 pub use client::{Client, Lease, ask, error_of, open, refusal_of, try_open, wait};
 pub use history::History;
+pub use mariadb::Mariadb;
 pub use pooler::Pooler;
 pub use postgres::{Server, block_on, url_of};
 pub use proxy::Proxy;
