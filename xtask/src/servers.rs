@@ -39,6 +39,7 @@ const fn server(program: &'static str, package: &'static str, service: &'static 
 pub(crate) const FOR_TESTS: &[Need] = &[
     server("redis-server", "redis-server", "redis-server"),
     server("postgres", "postgresql", "postgresql"),
+    server("mariadbd", "mariadb-server", "mariadb"),
     server("pgbouncer", "pgbouncer", "pgbouncer"),
     need("setpriv", "util-linux"),
 ];

@@ -41,6 +41,8 @@ pub async fn diagnose(url: &str, ttl: Duration) -> Result<Vec<Finding>, Error> {
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel"
         | "redis+cluster" | "rediss+cluster" => leasehold_redis::diagnose(url, ttl).await,
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => leasehold_sql::diagnose(url, ttl).await,
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => leasehold_sql::diagnose(url, ttl).await,
         other => Err(engines::refusal(other)),
@@ -56,9 +58,9 @@ mod tests {
     #[test]
     fn what_cannot_be_opened_is_told_with_what_can() {
         let ttl = Duration::from_secs(30);
-        let diagnosed = pollster::block_on(diagnose("mysql://user:secret@db", ttl));
+        let diagnosed = pollster::block_on(diagnose("dove://user:secret@db", ttl));
         let error = diagnosed.unwrap_err().to_string();
-        assert!(error.contains("no engine for it yet"), "{error}");
+        assert!(error.contains("no engine has this name"), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }
 

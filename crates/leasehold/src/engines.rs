@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leasehold_core::{Capabilities, Engine, EngineUrl, Error};
+use leasehold_core::{Capabilities, Engine, EngineUrl, Error, Wakeup};
 
 /// A kind of engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct EngineInfo {
     pub capabilities: Capabilities,
 }
 
-static ENGINES: [EngineInfo; 4] = [
+static ENGINES: [EngineInfo; 5] = [
     EngineInfo {
         kind: "local",
         url: "local: or local:/path/to/locks.db",
@@ -43,6 +43,13 @@ static ENGINES: [EngineInfo; 4] = [
         capabilities: OF_REDIS,
     },
     EngineInfo {
+        kind: "mysql",
+        url: "mysql://user@host/database or mariadb://",
+        about: "a table of a MySQL or MariaDB database; the token can be checked in your own transactions",
+        compiled_in: cfg!(feature = "mysql"),
+        capabilities: OF_MYSQL,
+    },
+    EngineInfo {
         kind: "postgres",
         url: "postgres://user@host/database",
         about: "a table of a PostgreSQL database; the token can be checked in your own transactions",
@@ -58,6 +65,14 @@ const OF_REDIS: Capabilities = {
     can
 };
 
+/// What the MySQL engine says of itself.
+const OF_MYSQL: Capabilities = {
+    let mut can = Capabilities::all();
+    can.wakeup = Wakeup::Polled;
+    can.detects_death = false;
+    can
+};
+
 /// What the PostgreSQL engine says of itself where wake-ups come through.
 const OF_POSTGRES: Capabilities = {
     let mut can = Capabilities::all();
@@ -66,7 +81,7 @@ const OF_POSTGRES: Capabilities = {
 };
 
 /// Schemes of stores that Leasehold has no engine for yet.
-const PLANNED: [&str; 7] = ["mysql", "etcd", "zookeeper", "consul", "s3", "gs", "az"];
+const PLANNED: [&str; 6] = ["mysql", "etcd", "zookeeper", "consul", "s3", "gs", "az"];
 
 /// The engines there are, whether or not this build has them.
 #[must_use]
@@ -93,6 +108,11 @@ pub(crate) async fn open(url: &str) -> Result<Arc<dyn Engine>, Error> {
                 leasehold_redis::RedisEngine::connect(options).await?,
             ))
         }
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => {
+            let options = leasehold_sql::SqlOptions::from_url(url)?;
+            Ok(Arc::new(leasehold_sql::SqlEngine::connect(options).await?))
+        }
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => {
             let options = leasehold_sql::SqlOptions::from_url(url)?;
@@ -116,6 +136,7 @@ pub(crate) fn refusal(scheme: &str) -> Error {
         "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster"
         | "rediss+cluster" => "redis",
         "postgresql" => "postgres",
+        "mariadb" => "mysql",
         other => other,
     };
     let remedy = if all.clone().any(|known| known == kind) {
@@ -135,7 +156,7 @@ mod tests {
     #[test]
     fn what_cannot_be_opened_is_told_with_what_can() {
         for (url, said) in [
-            ("mysql://user:secret@db", "no engine for it yet"),
+            ("dove://user:secret@db", "no engine has this name"),
             ("carrier-pigeon:", "no engine has this name"),
         ] {
             let error = pollster::block_on(open(url)).err().unwrap().to_string();
@@ -152,11 +173,16 @@ mod tests {
         assert_eq!(OF_REDIS, leasehold_redis::capabilities());
     }
 
+    #[cfg(feature = "mysql")]
+    #[test]
+    fn what_is_said_of_mysql_is_what_it_says() {
+        assert_eq!(OF_MYSQL, leasehold_sql::capabilities(Wakeup::Polled));
+    }
+
     #[cfg(feature = "postgres")]
     #[test]
     fn what_is_said_of_postgres_is_what_it_says() {
-        let pushed = leasehold_core::Wakeup::Pushed;
-        assert_eq!(OF_POSTGRES, leasehold_sql::capabilities(pushed));
+        assert_eq!(OF_POSTGRES, leasehold_sql::capabilities(Wakeup::Pushed));
     }
 
     #[cfg(not(feature = "redis"))]

@@ -33,7 +33,9 @@ pub(super) async fn connect(options: &SqlOptions) -> Result<Conn, Trouble> {
 async fn connect_to(options: &SqlOptions, host: &Host, port: u16) -> Result<Conn, Trouble> {
     let conn = Conn::new(settings(options, host, port)).await;
     let mut conn = conn.map_err(|error| fail::of_connect(options, &error))?;
-    let read_only = conn.query_first::<i64, _>("SELECT @@global.read_only").await;
+    let read_only = conn
+        .query_first::<i64, _>("SELECT @@global.read_only")
+        .await;
     match read_only.map_err(|error| fail::of_connect(options, &error))? {
         Some(0) => Ok(conn),
         _ => Err(Trouble::new(

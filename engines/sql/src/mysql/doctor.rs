@@ -82,7 +82,10 @@ async fn facts(conn: &mut Conn, options: &SqlOptions) -> Result<Facts, Trouble> 
     let mut said = HashMap::new();
     for sql in [settings, status] {
         let rows: Vec<(String, String)> = conn.query(sql).await.map_err(failed)?;
-        said.extend(rows.into_iter().map(|(name, value)| (name.to_lowercase(), value)));
+        said.extend(
+            rows.into_iter()
+                .map(|(name, value)| (name.to_lowercase(), value)),
+        );
     }
     let before = clock::now();
     let sql = "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))";
@@ -131,7 +134,10 @@ fn judge(options: &SqlOptions, ttl: Duration, facts: &Facts) -> Vec<Finding> {
         all.push(finding(
             Severity::Note,
             "table",
-            format!("there is no table {} yet; the first client makes it", options.table),
+            format!(
+                "there is no table {} yet; the first client makes it",
+                options.table
+            ),
         ));
     }
     all.extend(durability(facts, &finding));
@@ -191,9 +197,16 @@ fn durability(
     }
     if facts.get("innodb_doublewrite") == "OFF" {
         all.push(
-            finding(Severity::Warning, CHECK, "innodb_doublewrite is off".to_owned())
-                .means(&[C1, C3], "a crash of the machine may damage rows, unless the file system writes whole pages")
-                .remedy("set innodb_doublewrite = ON"),
+            finding(
+                Severity::Warning,
+                CHECK,
+                "innodb_doublewrite is off".to_owned(),
+            )
+            .means(
+                &[C1, C3],
+                "a crash of the machine may damage rows, unless the file system writes whole pages",
+            )
+            .remedy("set innodb_doublewrite = ON"),
         );
     }
     if all.is_empty() {
@@ -218,7 +231,8 @@ fn replication(
         .remedy("let all clients of a lock use one node, and set wsrep_sync_wait = 1 for their user");
     }
     let replicas = facts.number("slaves_connected");
-    let semi = facts.is_on("rpl_semi_sync_master_enabled") || facts.is_on("rpl_semi_sync_source_enabled");
+    let semi =
+        facts.is_on("rpl_semi_sync_master_enabled") || facts.is_on("rpl_semi_sync_source_enabled");
     match (replicas, semi) {
         (0, _) => finding(Severity::Ok, CHECK, "no replica is connected".to_owned()),
         (_, true) => finding(
@@ -272,6 +286,9 @@ mod tests {
         assert_eq!(worst(&[replicas], "replication"), Some(Severity::Warning));
         let semi = [replicas, ("rpl_semi_sync_master_enabled", "ON")];
         assert_eq!(worst(&semi, "replication"), Some(Severity::Note));
-        assert_eq!(worst(&[("wsrep_on", "ON")], "replication"), Some(Severity::Warning));
+        assert_eq!(
+            worst(&[("wsrep_on", "ON")], "replication"),
+            Some(Severity::Warning)
+        );
     }
 }

@@ -47,15 +47,21 @@ fn classify(options: &SqlOptions, said: &ServerError) -> (Kind, String) {
         1046 => refused("name a database behind the host of the URL, as in mysql://db.example/app"),
         1044 | 1142 | 1143 | 1227 => (
             Kind::Refused,
-            format!("GRANT SELECT, INSERT, UPDATE ON {table} TO the user; engines/sql/migrations/mysql.sql makes it for those who may not create it"),
+            format!(
+                "GRANT SELECT, INSERT, UPDATE ON {table} TO the user; engines/sql/migrations/mysql.sql makes it for those who may not create it"
+            ),
         ),
         1146 => (
             Kind::Refused,
-            format!("create {table} as engines/sql/migrations/mysql.sql has it, or open the engine anew as a user who may"),
+            format!(
+                "create {table} as engines/sql/migrations/mysql.sql has it, or open the engine anew as a user who may"
+            ),
         ),
         1054 | 1364 | 1366 | 1406 => (
             Kind::Shape,
-            format!("{table} is a table of another kind: choose another table= in the URL, or restore its columns as engines/sql/migrations/mysql.sql has them"),
+            format!(
+                "{table} is a table of another kind: choose another table= in the URL, or restore its columns as engines/sql/migrations/mysql.sql has them"
+            ),
         ),
         1290 | 1836 | 1792 => refused(
             "it takes no writes, as a replica does not: name the primary, or all hosts with commas between",
@@ -63,7 +69,9 @@ fn classify(options: &SqlOptions, said: &ServerError) -> (Kind, String) {
         1040 | 1203 => refused("raise max_connections, or lower connections= in the URLs"),
         1047 => refused("wait until this node of the cluster has joined a majority again"),
         1205 => refused("a transaction keeps the lock's row: see which, and make it shorter"),
-        1064 => refused("check that it is MySQL 8 or MariaDB 10.5, or later, and that nothing in between forbids several statements in one request"),
+        1064 => refused(
+            "check that it is MySQL 8 or MariaDB 10.5, or later, and that nothing in between forbids several statements in one request",
+        ),
         // Two transactions met; on Galera, a certification failed.
         1213 | 1020 => (Kind::Again, "try again".to_owned()),
         // It ended in the middle of a statement, which may have been committed.

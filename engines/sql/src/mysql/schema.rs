@@ -150,7 +150,9 @@ async fn unfit(conn: &mut Conn, options: &SqlOptions) -> Result<Option<String>, 
     let engine: Option<Option<String>> = conn.query_first(engine).await.map_err(failed)?;
     let engine = engine.flatten().unwrap_or_default();
     if ["myisam", "aria", "memory", "csv", "archive"].contains(&engine.to_lowercase().as_str()) {
-        return Ok(Some(format!("its engine is {engine}, which has no transactions")));
+        return Ok(Some(format!(
+            "its engine is {engine}, which has no transactions"
+        )));
     }
     let unique: Option<i64> = conn.query_first(unique).await.map_err(failed)?;
     Ok((unique == Some(0)).then(|| "its column name is not unique".to_owned()))
@@ -162,7 +164,9 @@ async fn check_rights(conn: &mut Conn, options: &SqlOptions) -> Result<(), Troub
     for sql in [
         format!("SELECT version FROM {table} LIMIT 0"),
         format!("UPDATE {table} SET version = 0 WHERE name = x''"),
-        format!("INSERT INTO {table} (name, version, record, written, era, token, fence) SELECT x'', 0, '', 0, '', 0, 0 FROM DUAL WHERE 1 = 0"),
+        format!(
+            "INSERT INTO {table} (name, version, record, written, era, token, fence) SELECT x'', 0, '', 0, '', 0, 0 FROM DUAL WHERE 1 = 0"
+        ),
     ] {
         let tried = conn.query_drop(sql).await;
         tried.map_err(|error| fail::of_request(options, &error))?;

@@ -56,7 +56,9 @@ impl Statements {
     pub(super) fn write(&self, write: &Write<'_>) -> String {
         let table = &self.table;
         let name = hex(write.name.as_str());
-        let written = write.written.map_or_else(|| NOW.to_owned(), |at| at.to_string());
+        let written = write
+            .written
+            .map_or_else(|| NOW.to_owned(), |at| at.to_string());
         let until = match write.lasts {
             Some(lasts) => format!("UTC_TIMESTAMP(6) + INTERVAL {lasts} MICROSECOND"),
             None => "NULL".to_owned(),
@@ -66,7 +68,9 @@ impl Statements {
         let (record, era) = (hex(&write.record), hex(write.era));
         let change = match write.expected {
             Some(expected) => {
-                let young = write.max_age.map(|age| format!(" AND {NOW} - written <= {age}"));
+                let young = write
+                    .max_age
+                    .map(|age| format!(" AND {NOW} - written <= {age}"));
                 format!(
                     "UPDATE {table} SET version = {version}, record = {record}, token = {token}, fence = {fence}, \
                      holder = {holder}, held_until = {until}, era = {era}, written = {written} \
@@ -144,6 +148,9 @@ mod tests {
     fn no_name_ends_a_literal() {
         let statements = Statements::new("`leasehold`", "@@server_uuid");
         let sql = statements.look("x' OR '1'='1\\");
-        assert!(sql.ends_with("t.name = x'7827204f52202731273d27315c'"), "{sql}");
+        assert!(
+            sql.ends_with("t.name = x'7827204f52202731273d27315c'"),
+            "{sql}"
+        );
     }
 }

@@ -89,12 +89,15 @@ impl Mariadb {
                 .args(["--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M"])
                 .arg(format!("--port={}", self.port))
                 .arg(format!("--socket={}", self.socket().display()))
-                .arg(format!("--datadir={}", self.home.path().join("data").display()))
+                .arg(format!(
+                    "--datadir={}",
+                    self.home.path().join("data").display()
+                ))
                 .args(&self.arguments)
                 .stdout(file.try_clone().expect("a file can be opened twice"))
                 .stderr(file);
-            let process = spawn(command)
-                .expect("mariadbd can be started (Debian package mariadb-server)");
+            let process =
+                spawn(command).expect("mariadbd can be started (Debian package mariadb-server)");
             self.process = Some(process);
             let mut up = false;
             until("mariadbd answers, or ends", || {
@@ -158,7 +161,9 @@ impl Mariadb {
             let text = |row: Row| {
                 let values = row.unwrap().into_iter();
                 values
-                    .map(|value| mysql_async::from_value::<Option<String>>(value).unwrap_or_default())
+                    .map(|value| {
+                        mysql_async::from_value::<Option<String>>(value).unwrap_or_default()
+                    })
                     .collect()
             };
             Ok(rows.into_iter().map(text).collect())
