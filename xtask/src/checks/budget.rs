@@ -8,7 +8,7 @@ use crate::workspace;
 
 /// Our packages, each with the greatest number of crates its default build may compile on this
 /// machine's target: itself, its dependencies, and theirs; build scripts and macros included.
-const BUDGET: &[(&str, usize)] = &[("leasehold", 55), ("leasehold-cli", 230)];
+const BUDGET: &[(&str, usize)] = &[("leasehold", 55), ("leasehold-cli", 214)];
 
 pub(crate) const REMEDY: &str = "drop the dependency or switch off its default features; \
      if it is worth its weight, raise BUDGET in xtask/src/checks/budget.rs";
