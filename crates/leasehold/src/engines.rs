@@ -81,7 +81,7 @@ const OF_POSTGRES: Capabilities = {
 };
 
 /// Schemes of stores that Leasehold has no engine for yet.
-const PLANNED: [&str; 6] = ["mysql", "etcd", "zookeeper", "consul", "s3", "gs", "az"];
+const PLANNED: [&str; 6] = ["etcd", "zookeeper", "consul", "s3", "gs", "az"];
 
 /// The engines there are, whether or not this build has them.
 #[must_use]

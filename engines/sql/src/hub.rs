@@ -92,6 +92,7 @@ impl Hub {
         self.pushes.get()
     }
 
+    #[cfg(feature = "postgres")]
     pub(crate) fn set_pushes(&self, pushes: bool) {
         self.pushes.set(pushes);
     }

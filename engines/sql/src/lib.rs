@@ -37,6 +37,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(not(any(feature = "mysql", feature = "postgres")))]
+compile_error!("leasehold-sql needs one of its features postgres and mysql");
+
 mod backend;
 mod clock;
 mod config;

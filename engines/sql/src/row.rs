@@ -37,6 +37,10 @@ pub(crate) struct Seen {
 
 /// A row to write, if the one there is still the expected one.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(dead_code, reason = "MySQL is neither lazy nor wakes anybody")
+)]
 pub(crate) struct Write<'a> {
     pub(crate) name: &'a LockName,
     /// The version it replaces; `None` to insert.
