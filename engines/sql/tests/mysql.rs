@@ -186,7 +186,7 @@ fn a_token_is_good_until_the_next_grant_or_a_break() {
     assert!(!is_good(second.token));
     // Another server that is promoted, or a table made anew, grants no old token.
     server.sql("UPDATE leasehold SET era = 'elsewhere'");
-    let third = client.take(name, LONG);
+    let third = Client::open(&server.url(KEYS)).take(name, LONG);
     assert!(third.token.get() > second.token.get() + 1_000);
     let before = client.take("b", LONG);
     server.sql("DROP TABLE leasehold");
