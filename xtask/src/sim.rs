@@ -32,6 +32,12 @@ pub(crate) struct Sim {
     /// With --replay: print its history.
     #[arg(long)]
     log: bool,
+    /// Instead: go through every state of the quorum machines in small scopes.
+    #[arg(long)]
+    exhaustive: bool,
+    /// With --exhaustive: how long, at most.
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
 }
 
 /// Runs the simulation.
@@ -41,6 +47,13 @@ pub(crate) struct Sim {
 /// When a promise was broken, a mistake went unnoticed, or the simulation could not be built.
 pub(crate) fn run(sim: &Sim) -> Result<()> {
     let workspace = workspace()?;
+    if sim.exhaustive {
+        let mut command = process::cargo(&workspace);
+        command
+            .args("run --release --locked --bin exhaustive -- --minutes".split(' '))
+            .arg(sim.minutes.to_string());
+        return process::run(&mut command);
+    }
     if sim.level != "machines" {
         bail!("--level {}: the only level is machines", sim.level);
     }
