@@ -218,7 +218,7 @@ fn scope(scope: &Value) -> &str {
 /// Ours and theirs in one table.
 pub(crate) fn peers(all: &[(&Part, Option<Saved>)]) -> String {
     let mut lines = vec![
-        "| client | minutes | grants | overlaps (C3) | beyond what C3 assumes | stale writes | of them fenced off | errors | unknown | stuck | longest gap |".to_owned(),
+        "| client | minutes | grants | overlaps (C3) | beyond what C3 assumes | stale writes | refused by the fence | errors | unknown | stuck | longest gap |".to_owned(),
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|".to_owned(),
     ];
     for (part, saved) in all.iter().filter(|(part, _)| part.form == Form::Faults) {
@@ -309,7 +309,7 @@ fn failed(saved: &Saved) -> &'static str {
 fn failed_unless(saved: &Saved, fine: bool) -> &'static str {
     match saved.exit == 0 || fine {
         true => "",
-        false => "**FAILED.** ",
+        false => "**FAILED.**\n\n",
     }
 }
 
