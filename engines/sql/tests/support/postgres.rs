@@ -1,6 +1,7 @@
 //! One PostgreSQL server, started and ended by the test.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
@@ -125,6 +126,20 @@ impl Server {
         let file = self.data().join(name);
         fs::write(&file, text).expect("a file can be written");
         self.account.give(&file);
+    }
+
+    /// The same, for the server's eyes only.
+    pub fn write_secret(&self, name: &str, text: &str) {
+        self.write_data(name, text);
+        let only = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(self.data().join(name), only).expect("its rights can be set");
+    }
+
+    /// Adds lines to its configuration, for its next start.
+    pub fn append_settings(&self, lines: &str) {
+        let file = self.data().join("test.conf");
+        let text = fs::read_to_string(&file).expect("it was written before");
+        self.write_data("test.conf", &(text + lines));
     }
 
     pub fn data(&self) -> PathBuf {
