@@ -112,8 +112,8 @@ pub(crate) struct Pending<S> {
     pub(crate) sender: S,
     pub(crate) party: usize,
     pub(crate) node: usize,
-    /// When it was sent.
-    pub(crate) sent: u64,
+    /// When it was sent, by the party's clock as it was then.
+    pub(crate) sent: Instant,
     pub(crate) run_id: RunId,
     pub(crate) request: Request,
 }

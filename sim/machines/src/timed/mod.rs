@@ -285,8 +285,7 @@ impl<'a> World<'a> {
         match (pending.sender, pending.request) {
             (Sender::Op(op, attempt), Request::Lock { command, .. }) => {
                 let clock = self.clients[self.ops[op].client].clock;
-                let sent = clock.instant(pending.sent);
-                let heard = Heard::Answer(node, (command, attempt, sent), answer);
+                let heard = Heard::Answer(node, (command, attempt, pending.sent), answer);
                 self.drive(op, heard, clock.instant(self.now))
             }
             (Sender::Join(id), _) => {
@@ -313,11 +312,13 @@ impl<'a> World<'a> {
             let hold = (ask.hold.as_micros() as u64).saturating_add_signed(skew);
             ask.hold = Duration::from_micros(hold.max(1_000)).min(MAX_TTL);
         }
+        let clock = self.clients.get(party).map(|client| client.clock);
+        let sent = clock.unwrap_or(Clock::right()).instant(self.now);
         let pending = Pending {
             sender,
             party,
             node,
-            sent: self.now,
+            sent,
             run_id: self.hosts[node].node.run_id(),
             request,
         };
