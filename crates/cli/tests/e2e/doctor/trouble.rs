@@ -146,7 +146,7 @@ fn mistakes_in_the_arguments() {
     say(&["doctor", "redis://r1?max_tll=5s"])
         .with_code(2)
         .explains(&["max_tll", "max_ttl"]);
-    say(&["doctor", "postgres://user:secret@db"])
+    say(&["doctor", "dove://user:secret@db"])
         .with_code(2)
         .explains(&["no engine"]);
     say(&["doctor", "local:", "--url", "memory:"])
