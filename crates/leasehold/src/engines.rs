@@ -37,7 +37,7 @@ static ENGINES: [EngineInfo; 5] = [
     },
     EngineInfo {
         kind: "redis",
-        url: "redis[s]://r1,r2,r3 or redis+unix: or redis[s]+sentinel:// or …+cluster://",
+        url: "redis[s]://r1,r2,r3 or redis+unix: or redis[s]+sentinel://, …+cluster://",
         about: "one to nine independent Redis servers: Redlock with fencing tokens",
         compiled_in: cfg!(feature = "redis"),
         capabilities: OF_REDIS,

@@ -112,7 +112,12 @@ fn a_url_of_an_unknown_kind_or_with_an_unknown_key_lists_the_known() {
 #[test]
 fn engines_that_this_build_lacks_say_so() {
     let held = acquire(&["held", "--ttl", "10m"]);
-    for url in ["consul://c1", "zookeeper://z1/x", "etcd://e1", "s3://bucket"] {
+    for url in [
+        "consul://c1",
+        "zookeeper://z1/x",
+        "etcd://e1",
+        "s3://bucket",
+    ] {
         refused(&held, &["ls", "--url", url], &["--url", "local"]);
     }
 }
