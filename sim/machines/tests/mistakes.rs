@@ -22,7 +22,7 @@ fn every_mistake_that_shows_soon_is_noticed() {
 #[test]
 fn a_failing_schedule_shrinks_to_what_matters() {
     for name in ["no-promote", "extend-shortens", "unknown-is-failure"] {
-        let (_, promise, schedule) = Mistake::named(name).unwrap().noticed(5).unwrap();
+        let (_, promise, schedule) = Mistake::named(name).unwrap().noticed(40).unwrap();
         let small = shrink::shrink(&schedule).unwrap();
         let run = small.play(Keep::Nothing);
         assert_eq!(run.promise(), Some(&*promise), "{small}");

@@ -1,7 +1,7 @@
 //! C6: once nothing goes wrong any more, whoever waits is served.
 
 /// The longest that anybody may wait for a lock in peace, in microseconds.
-pub const PATIENCE: u64 = 4_000_000;
+pub const PATIENCE: u64 = 8_000_000;
 
 /// Who has been served since peace began.
 #[derive(Clone, Debug)]

@@ -147,7 +147,8 @@ impl World<'_> {
         let mode = self.kind.mode(&mut self.rng);
         let ttl = Ttl::new(Duration::from_millis(self.rng.u64(30..=270))).unwrap_or(Ttl::MIN);
         let waits = self.now > self.peace || self.rng.u8(0..4) > 0;
-        let interval = Duration::from_millis(self.rng.u64(20..100));
+        // A place is kept for three of them, which a slow store's conflicts must not outlast.
+        let interval = Duration::from_millis(self.rng.u64(100..500));
         let request = AcquireRequest {
             name: self.name.clone(),
             nonce: Nonce::from_bytes(self.id()),

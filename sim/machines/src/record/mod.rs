@@ -51,7 +51,7 @@ impl Setup {
         Self {
             clients: 3,
             trouble: 600_000,
-            peace: 4_500_000,
+            peace: 9_000_000,
             clocks,
         }
     }
@@ -189,13 +189,13 @@ impl<'a> World<'a> {
             self.now = at;
             self.handle(event)?;
         }
-        if beyond || self.served.all() {
+        if beyond {
             return Ok(());
         }
-        let (peace, clients) = (self.peace, &self.clients);
-        let waiting = clients.iter().filter_map(|client| client.waits_since);
+        let (until, peace) = (if self.served.all() { self.now } else { end }, self.peace);
+        let waiting = self.clients.iter().filter_map(|client| client.waits_since);
         self.served
-            .judge(waiting.map(|since| end - since.max(peace)))
+            .judge(waiting.map(|since| until.saturating_sub(since.max(peace))))
     }
 
     fn handle(&mut self, event: Event) -> Checked {

@@ -68,7 +68,7 @@ impl Setup {
             clients: 4,
             names: 1,
             trouble: 600_000,
-            peace: 4_500_000,
+            peace: 9_000_000,
             clocks: Clocks::Within,
         }
     }

@@ -33,12 +33,13 @@ impl World<'_> {
             }
             self.handle(event)?;
         }
-        if self.setup.clocks == Clocks::Beyond || self.served.all() {
+        if self.setup.clocks == Clocks::Beyond {
             return Ok(());
         }
         let waiting = self.clients.iter().filter_map(|client| client.waits_since);
+        let until = if self.served.all() { self.now } else { end };
         self.served
-            .judge(waiting.map(|since| end - since.max(peace)))
+            .judge(waiting.map(|since| until.saturating_sub(since.max(peace))))
     }
 
     /// Brings all nodes to vote, with nothing going wrong.
